@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "commit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "e4df_err.h"
+#include "super.h"
+#include "tree.h"
+
+struct transaction {
+	/* Immutable. */
+	struct e4df_volume *vol;	/* (borrowed) */
+	ext2_filsys fs;			/* (borrowed from vol) */
+	struct e4df_gate *gate;		/* (borrowed from vol) */
+	struct e4df_journal *journal;	/* (borrowed) */
+	const struct e4df_map *map;	/* (borrowed) */
+	const struct e4df_batch *batch; /* (borrowed) */
+	unsigned int bs;
+};
+
+/* The image of a block that exists on disk. */
+static errcode_t stage(struct transaction *t, blk64_t blk, void **image)
+{
+	errcode_t err;
+
+	*image = e4df_journal_find(t->journal, blk);
+	if (*image)
+		return 0;
+	err = e4df_journal_add(t->journal, blk, image);
+	return err ? err : e4df_gate_read(t->gate, blk, 1, *image);
+}
+
+/* The inode on disk, within the image of its table block. */
+static errcode_t stage_inode(struct transaction *t, ext2_ino_t ino,
+			     struct ext2_inode_large **ret)
+{
+	unsigned int size = EXT2_INODE_SIZE(t->fs->super);
+	unsigned int per_group = t->fs->super->s_inodes_per_group;
+	dgrp_t group = (ino - 1) / per_group;
+	blk64_t byte = (blk64_t)((ino - 1) % per_group) * size;
+	void *image;
+	errcode_t err;
+
+	err = stage(t, ext2fs_inode_table_loc(t->fs, group) + byte / t->bs,
+		    &image);
+	if (!err)
+		*ret = (void *)((char *)image + byte % t->bs);
+	return err;
+}
+
+/* i_blocks follows the number of mapping blocks; nothing else of it changes */
+static void adjust_i_blocks(struct transaction *t,
+			    struct ext2_inode_large *inode, __u32 before,
+			    __u32 after)
+{
+	int is_huge = ext2fs_has_feature_huge_file(t->fs->super) &&
+		      inode->i_flags & EXT4_HUGE_FILE_FL;
+	blk64_t unit = is_huge ? 1 : t->bs / 512;
+	blk64_t count = ext2fs_inode_i_blocks(t->fs, EXT2_INODE(inode));
+
+	count = count + after * unit - before * unit;
+	inode->i_blocks = (__u32)count;
+	if (ext2fs_has_feature_huge_file(t->fs->super))
+		inode->osd2.linux2.l_i_blocks_hi = (__u16)(count >> 32);
+}
+
+/* The new tree: its blocks, the root in the inode, the inode's checksum. */
+static errcode_t stage_change(struct transaction *t,
+			      const struct e4df_change *change)
+{
+	const struct e4df_inode *before = e4df_map_inode(t->map, change->inode);
+	const struct e4df_extent *data = t->batch->extents + change->first;
+	struct e4df_extent *tree = NULL;
+	struct ext2_inode_large *inode;
+	char *images = NULL;
+	errcode_t err;
+
+	err = stage_inode(t, before->ino, &inode);
+	if (err)
+		return err;
+	tree = malloc(((size_t)change->tree + 1) * sizeof(*tree));
+	images = malloc(((size_t)change->tree + 1) * t->bs);
+	if (tree && images) {
+		struct e4df_tree_owner owner = {
+			.ino = before->ino,
+			.generation = inode->i_generation,
+			.csum_seed = t->fs->csum_seed,
+			.has_csum =
+				ext2fs_has_feature_metadata_csum(t->fs->super),
+		};
+
+		memcpy(tree, data + change->data, change->tree * sizeof(*tree));
+		err = e4df_tree_build(&owner, t->bs, data, change->data, tree,
+				      change->tree, inode->i_block, images);
+	} else {
+		err = ENOMEM;
+	}
+	for (__u32 i = 0; i < change->tree && !err; i++) {
+		void *image;
+
+		err = e4df_journal_add(t->journal, tree[i].pblk, &image);
+		if (!err)
+			memcpy(image, images + (size_t)i * t->bs, t->bs);
+	}
+	free(tree);
+	free(images);
+	if (err)
+		return err;
+	adjust_i_blocks(t, inode, before->tree, change->tree);
+	return ext2fs_inode_csum_set(t->fs, before->ino, inode);
+}
+
+/* A bitmap that was never written: metadata, and the padding behind. */
+static void init_bitmap(struct transaction *t, dgrp_t group,
+			unsigned char *bitmap)
+{
+	const struct e4df_runs *fixed = e4df_map_fixed(t->map);
+	blk64_t first = ext2fs_group_first_block2(t->fs, group);
+	blk64_t count = (blk64_t)ext2fs_group_blocks_count(t->fs, group);
+
+	memset(bitmap, 0, t->bs);
+	for (blk64_t i = 0; i < t->bs * 8ULL; i++)
+		if (i >= count || e4df_runs_is_touched(fixed, first + i, 1))
+			bitmap[i / 8] |= (unsigned char)(1 << i % 8);
+	ext2fs_bg_flags_clear(t->fs, group, EXT2_BG_BLOCK_UNINIT);
+}
+
+static errcode_t stage_bitmap(struct transaction *t, dgrp_t group,
+			      unsigned char **ret)
+{
+	blk64_t blk = ext2fs_block_bitmap_loc(t->fs, group);
+	int is_new = !e4df_journal_find(t->journal, blk);
+	void *image;
+	errcode_t err = stage(t, blk, &image);
+
+	if (err)
+		return err;
+	if (is_new && ext2fs_has_group_desc_csum(t->fs) &&
+	    ext2fs_bg_flags_test(t->fs, group, EXT2_BG_BLOCK_UNINIT))
+		init_bitmap(t, group, image);
+	*ret = image;
+	return 0;
+}
+
+/* Sets or clears the bits of one range within one group. */
+static errcode_t flip_bits(struct transaction *t, dgrp_t group, blk64_t start,
+			   blk64_t len, int is_taken)
+{
+	blk64_t first = ext2fs_group_first_block2(t->fs, group);
+	__u32 unused = ext2fs_bg_free_blocks_count(t->fs, group);
+	unsigned char *bitmap;
+	errcode_t err = stage_bitmap(t, group, &bitmap);
+
+	if (err)
+		return err;
+	for (blk64_t i = start - first; i < start - first + len; i++) {
+		unsigned char bit = (unsigned char)(1 << i % 8);
+
+		int is_free = !(bitmap[i / 8] & bit);
+
+		if (is_free != is_taken)
+			return e4df_event_fail(e4df_volume_sink(t->vol),
+					       E4DF_ET_INCONSISTENT,
+					       "block %llu is not as it was "
+					       "found in the bitmap; stopped",
+					       (unsigned long long)(first + i));
+		bitmap[i / 8] ^= bit;
+	}
+	if (is_taken)
+		unused -= (__u32)len;
+	else
+		unused += (__u32)len;
+	ext2fs_bg_free_blocks_count_set(t->fs, group, unused);
+	return 0;
+}
+
+static errcode_t flip_runs(struct transaction *t, const struct e4df_runs *runs,
+			   int is_taken)
+{
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < runs->count && !err; i++) {
+		blk64_t at = runs->v[i].start, left = runs->v[i].len;
+
+		while (left && !err) {
+			dgrp_t group = ext2fs_group_of_blk2(t->fs, at);
+			blk64_t len =
+				ext2fs_group_last_block2(t->fs, group) - at + 1;
+
+			if (len > left)
+				len = left;
+			err = flip_bits(t, group, at, len, is_taken);
+			at += len;
+			left -= len;
+		}
+	}
+	return err;
+}
+
+/* Checksums of a changed bitmap and descriptor, and the descriptor's block. */
+static errcode_t finish_group(struct transaction *t, dgrp_t group)
+{
+	blk64_t bitmap_blk = ext2fs_block_bitmap_loc(t->fs, group);
+	char *bitmap = e4df_journal_find(t->journal, bitmap_blk);
+	unsigned int per_block =
+		(unsigned int)EXT2_DESC_PER_BLOCK(t->fs->super);
+	dgrp_t desc = group / per_block;
+	blk64_t blk;
+	void *image;
+	errcode_t err;
+
+	if (!bitmap)
+		return 0;
+	err = ext2fs_block_bitmap_csum_set(
+		t->fs, group, bitmap,
+		(int)(t->fs->super->s_clusters_per_group / 8));
+	if (err)
+		return err;
+	ext2fs_group_desc_csum_set(t->fs, group);
+	blk = ext2fs_descriptor_block_loc2(
+		t->fs, t->fs->super->s_first_data_block, desc);
+	err = stage(t, blk, &image);
+	if (!err)
+		memcpy(image, (char *)t->fs->group_desc + (size_t)desc * t->bs,
+		       t->bs);
+	return err;
+}
+
+/* The groups that any range touches, each once. */
+static errcode_t finish_groups(struct transaction *t,
+			       const struct e4df_runs *runs)
+{
+	dgrp_t next = 0;
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < runs->count && !err; i++) {
+		const struct e4df_range *r = &runs->v[i];
+		dgrp_t g = ext2fs_group_of_blk2(t->fs, r->start);
+		dgrp_t last =
+			ext2fs_group_of_blk2(t->fs, r->start + r->len - 1);
+
+		for (g = g < next ? next : g; g <= last && !err; g++)
+			err = finish_group(t, g);
+		next = last + 1;
+	}
+	return err;
+}
+
+static errcode_t stage_super(struct transaction *t, struct ext2_super_block *sb)
+{
+	blk64_t count = ext2fs_free_blocks_count(sb);
+	void *image;
+	errcode_t err;
+
+	count += e4df_runs_blocks(&t->batch->released);
+	count -= e4df_runs_blocks(&t->batch->taken);
+	if (count == ext2fs_free_blocks_count(sb))
+		return 0;
+	ext2fs_free_blocks_count_set(sb, count);
+	e4df_super_seal(sb);
+	err = stage(t, e4df_volume_super_block(t->vol), &image);
+	if (!err)
+		memcpy((char *)image + e4df_volume_super_offset(t->vol), sb,
+		       sizeof(*sb));
+	return err;
+}
+
+static errcode_t stage_all(struct transaction *t, struct ext2_super_block *sb)
+{
+	const struct e4df_batch *batch = t->batch;
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < batch->change_count && !err; i++)
+		err = stage_change(t, &batch->changes[i]);
+	if (!err)
+		err = flip_runs(t, &batch->taken, 1);
+	if (!err)
+		err = flip_runs(t, &batch->released, 0);
+	if (!err)
+		err = finish_groups(t, &batch->taken);
+	if (!err)
+		err = finish_groups(t, &batch->released);
+	return err ? err : stage_super(t, sb);
+}
+
+errcode_t e4df_commit(struct e4df_volume *vol, struct e4df_journal *journal,
+		      const struct e4df_map *map,
+		      const struct e4df_batch *batch)
+{
+	struct transaction t = {
+		.vol = vol,
+		.fs = e4df_volume_fs(vol),
+		.gate = e4df_volume_gate(vol),
+		.journal = journal,
+		.map = map,
+		.batch = batch,
+		.bs = e4df_volume_fs(vol)->blocksize,
+	};
+	struct ext2_super_block sb = *e4df_volume_super(vol);
+	errcode_t err = stage_all(&t, &sb);
+
+	if (!err)
+		err = e4df_journal_commit(journal);
+	if (!err)
+		err = e4df_journal_checkpoint(journal);
+	if (!err)
+		e4df_volume_set_super(vol, &sb);
+	else if (e4df_journal_is_clean(journal))
+		e4df_journal_abandon(journal);
+	return err;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * engine - layer 6: the phases in order, the batch loop, the cancel point
+ *
+ *	open      volume: fit and held?
+ *	scan      the map, checked against the bitmaps
+ *	plan      batches of moves, or none
+ *	move      each batch: copy, commit, checkpoint      (writes)
+ *	verify    scan again, compare with what was planned
+ */
+#ifndef E4DF_ENGINE_H
+#define E4DF_ENGINE_H
+
+#include <signal.h>
+
+#include "event.h"
+#include "stats.h"
+
+#define E4DF_RUN_REPORT 0x1 /* open and scan only */
+#define E4DF_RUN_DRY	0x2 /* plan as well, write nothing */
+#define E4DF_RUN_REPAIR 0x4 /* e2fsck -p first if not clean */
+#define E4DF_RUN_VERIFY 0x8 /* digest what moves, before, after */
+
+enum e4df_phase {
+	E4DF_PHASE_OPEN = 1,
+	E4DF_PHASE_SCAN,
+	E4DF_PHASE_PLAN,
+	E4DF_PHASE_MOVE,
+	E4DF_PHASE_VERIFY,
+};
+
+struct e4df_options {
+	const char *path;   /* (borrowed) */
+	uint64_t offset;    /* bytes, of the file system in path */
+	unsigned int flags; /* E4DF_RUN_ */
+	const volatile sig_atomic_t *cancel; /* (borrowed) stop when set */
+};
+
+/* What a run found and did.  Byte figures are data, without metadata. */
+struct e4df_outcome {
+	unsigned int block_size;
+	char uuid[37];
+	char label[17];
+	blk64_t blocks; /* of the file system */
+	struct e4df_stats before;
+	struct e4df_stats after; /* as planned (dry) or as reached;
+					 * equals before without a plan */
+	int has_plan;
+	uint64_t planned_bytes; /* to copy */
+	uint64_t planned_files; /* to change */
+	uint64_t planned_batches;
+	uint64_t moved_bytes; /* copied and committed */
+	uint64_t done_batches;
+	uint64_t bytes_read; /* everything, both ways */
+	uint64_t bytes_written;
+	uint64_t flushes;
+	uint64_t digested_files;      /* compared by E4DF_RUN_VERIFY */
+	char *worst_path[E4DF_WORST]; /* (owned) of before.worst[] */
+};
+
+/*
+ * Does one run.  *ret is set as soon as the scan is done, also when an error
+ * follows, so that what happened can be reported; it is the caller's to
+ * free.  Errors: those of the phases, E4DF_ET_CANCELLED (the file system is
+ * clean, the rest of the plan undone), E4DF_ET_VERIFY.  sink->now.name is the
+ * phase that failed.
+ */
+errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
+		   struct e4df_outcome **ret);
+
+void e4df_outcome_free(struct e4df_outcome *outcome);
+
+#endif

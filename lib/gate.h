@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * gate - layer 1: the one place where the device is read and written
+ *
+ * The gate is an io_channel of libext2fs over a descriptor that the volume
+ * has opened and locked.  It refuses every write outside the current grant,
+ * so that neither a stray ext2fs_flush() nor a bug of ours can reach a block
+ * that is in use (I1).  A tap sees each operation before it happens: that is
+ * the seam for crash recording and for fault injection.
+ *
+ * Blocks are file system blocks once libext2fs has set the block size.
+ * Every read and write is whole or an error; a failed flush is final: all
+ * later writes and flushes return E4DF_ET_STOPPED (a second fdatasync after a
+ * failure may claim success for data that is lost).
+ */
+#ifndef E4DF_GATE_H
+#define E4DF_GATE_H
+
+#include "event.h"
+#include "runs.h"
+
+struct e4df_gate;
+
+enum e4df_gate_op {
+	E4DF_GATE_READ,
+	E4DF_GATE_WRITE,
+	E4DF_GATE_FLUSH,
+};
+
+/* Called before each operation; an error returned makes the operation fail. */
+struct e4df_gate_tap {
+	errcode_t (*before)(void *ctx, enum e4df_gate_op op, uint64_t offset,
+			    size_t bytes, const void *data);
+	void *ctx; /* (borrowed) */
+};
+
+struct e4df_gate_counters {
+	uint64_t bytes_read;
+	uint64_t bytes_written;
+	uint64_t flushes;
+};
+
+/*
+ * The manager to give to ext2fs_open2() with the io options
+ * "fd=N&offset=BYTES".  The channel does not own the descriptor.
+ */
+io_manager e4df_gate_manager(void);
+
+/* The gate behind fs->io (borrowed from the channel). */
+struct e4df_gate *e4df_gate_of(io_channel io);
+
+/* Where I/O errors are explained (borrowed; NULL for nowhere). */
+void e4df_gate_set_sink(struct e4df_gate *gate, struct e4df_sink *sink);
+
+/* A tap for all operations from now on (copied; NULL for none). */
+void e4df_gate_set_tap(struct e4df_gate *gate, const struct e4df_gate_tap *tap);
+
+/*
+ * From now on exactly these blocks may be written (borrowed, canonical; NULL
+ * for none).  `who` names the holder in messages.
+ */
+void e4df_gate_grant(struct e4df_gate *gate, const struct e4df_runs *blocks,
+		     const char *who);
+
+/* Reads count blocks.  Returns errno, or the tap's error. */
+errcode_t e4df_gate_read(struct e4df_gate *gate, blk64_t blk, size_t count,
+			 void *buf);
+
+/* Writes count blocks.  Also E4DF_ET_GATE and E4DF_ET_STOPPED. */
+errcode_t e4df_gate_write(struct e4df_gate *gate, blk64_t blk, size_t count,
+			  const void *buf);
+
+/* Writes part of a block, for changes that must not be torn. */
+errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
+				size_t bytes, const void *buf);
+
+/* Makes all earlier writes durable.  A failure is final (see above). */
+errcode_t e4df_gate_flush(struct e4df_gate *gate);
+
+/* Tells the kernel that these blocks will be read soon. */
+void e4df_gate_prefetch(struct e4df_gate *gate, blk64_t blk, blk64_t count);
+
+const struct e4df_gate_counters *
+e4df_gate_counters(const struct e4df_gate *gate);
+
+#endif

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "e4df_err.h"
+
+struct e4df_map {
+	/* Immutable once finished. */
+	struct e4df_geometry geometry;
+	struct e4df_runs fixed;
+	struct e4df_runs areas;
+	blk64_t *reach; /* (owned) [k] = blocks in the k+1 largest
+				 * areas */
+	/* Mutable. */
+	struct e4df_inode *inodes; /* (owned) by ino */
+	size_t inode_count, inode_alloc;
+	struct e4df_extent *extents; /* (owned) lists, with gaps */
+	size_t extent_count, extent_alloc;
+	struct e4df_runs free_blocks;
+	struct e4df_runs next_free; /* made by prepare, for apply */
+};
+
+const char *e4df_why_text(enum e4df_why why)
+{
+	static const char *const text[E4DF_WHY_COUNT] = {
+		[E4DF_MOVABLE] = "movable",
+		[E4DF_WHY_INTERNAL] = "internal",
+		[E4DF_WHY_IMMUTABLE] = "immutable or append-only",
+		[E4DF_WHY_BOOT] = "below /boot with a boot sector in use",
+		[E4DF_WHY_SWAP] = "swap file",
+		[E4DF_WHY_BLOCK_MAPPED] = "block-mapped",
+		[E4DF_WHY_NO_ROOM] = "no better place",
+	};
+
+	return text[why];
+}
+
+errcode_t e4df_map_new(const struct e4df_geometry *geometry,
+		       struct e4df_map **ret)
+{
+	struct e4df_map *map = calloc(1, sizeof(*map));
+
+	if (!map)
+		return ENOMEM;
+	map->geometry = *geometry;
+	*ret = map;
+	return 0;
+}
+
+void e4df_map_free(struct e4df_map *map)
+{
+	if (!map)
+		return;
+	e4df_runs_free(&map->fixed);
+	e4df_runs_free(&map->areas);
+	e4df_runs_free(&map->free_blocks);
+	e4df_runs_free(&map->next_free);
+	free(map->reach);
+	free(map->inodes);
+	free(map->extents);
+	free(map);
+}
+
+static int compare_descending(const void *a, const void *b)
+{
+	const blk64_t *x = a, *y = b;
+
+	return (*x < *y) - (*x > *y);
+}
+
+static errcode_t measure_areas(struct e4df_map *map)
+{
+	blk64_t sum = 0;
+	size_t count = map->areas.count;
+
+	map->reach = calloc(count + 1, sizeof(*map->reach));
+	if (!map->reach)
+		return ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		map->reach[i] = map->areas.v[i].len;
+	qsort(map->reach, count, sizeof(*map->reach), compare_descending);
+	for (size_t i = 0; i < count; i++) {
+		sum += map->reach[i];
+		map->reach[i] = sum;
+	}
+	return 0;
+}
+
+static errcode_t copy_runs(const struct e4df_runs *from, struct e4df_runs *to)
+{
+	errcode_t err = e4df_runs_reserve(to, from->count);
+
+	for (size_t i = 0; i < from->count && !err; i++)
+		err = e4df_runs_push(to, from->v[i].start, from->v[i].len);
+	return err;
+}
+
+errcode_t e4df_map_clone(const struct e4df_map *map, struct e4df_map **ret)
+{
+	struct e4df_map *copy;
+	errcode_t err = e4df_map_new(&map->geometry, &copy);
+
+	if (err)
+		return err;
+	err = e4df_grow(&copy->inodes, &copy->inode_alloc, map->inode_count,
+			sizeof(*copy->inodes));
+	if (!err && map->inode_count) {
+		memcpy(copy->inodes, map->inodes,
+		       map->inode_count * sizeof(*map->inodes));
+		copy->inode_count = map->inode_count;
+	}
+	for (__u32 i = 0; i < map->inode_count && !err; i++)
+		err = e4df_map_set_extents(copy, i, e4df_map_extents(map, i),
+					   map->inodes[i].data,
+					   map->inodes[i].tree);
+	if (!err)
+		err = copy_runs(&map->fixed, &copy->fixed);
+	if (!err)
+		err = copy_runs(&map->areas, &copy->areas);
+	if (!err)
+		err = copy_runs(&map->free_blocks, &copy->free_blocks);
+	if (!err)
+		err = measure_areas(copy);
+	if (err)
+		e4df_map_free(copy);
+	else
+		*ret = copy;
+	return err;
+}
+
+errcode_t e4df_map_add_inode(struct e4df_map *map, ext2_ino_t ino,
+			     enum e4df_kind kind, enum e4df_why why,
+			     __u32 *index)
+{
+	errcode_t err = e4df_grow(&map->inodes, &map->inode_alloc,
+				  map->inode_count + 1, sizeof(*map->inodes));
+
+	if (err)
+		return err;
+	*index = (__u32)map->inode_count;
+	map->inodes[map->inode_count++] = (struct e4df_inode){
+		.ino = ino,
+		.kind = kind & 7,
+		.why = why & 31,
+	};
+	return 0;
+}
+
+errcode_t e4df_map_set_extents(struct e4df_map *map, __u32 index,
+			       const struct e4df_extent *extents, __u32 data,
+			       __u32 tree)
+{
+	struct e4df_inode *inode = &map->inodes[index];
+	size_t count = (size_t)data + tree;
+	errcode_t err;
+
+	if (map->extent_count + count > UINT32_MAX || tree >= 1U << 24)
+		return E4DF_ET_OVERFLOW;
+	err = e4df_grow(&map->extents, &map->extent_alloc,
+			map->extent_count + count, sizeof(*map->extents));
+	if (err)
+		return err;
+	inode->first = (__u32)map->extent_count;
+	inode->data = data;
+	inode->tree = tree & 0xffffff;
+	if (count)
+		memcpy(map->extents + map->extent_count, extents,
+		       count * sizeof(*extents));
+	map->extent_count += count;
+	return 0;
+}
+
+void e4df_map_set_why(struct e4df_map *map, __u32 index, enum e4df_why why)
+{
+	map->inodes[index].why = why & 31;
+}
+
+static errcode_t fix_immovable(struct e4df_map *map)
+{
+	errcode_t err = 0;
+
+	for (__u32 i = 0; i < map->inode_count && !err; i++) {
+		const struct e4df_inode *inode = &map->inodes[i];
+		const struct e4df_extent *e = e4df_map_extents(map, i);
+
+		if (inode->why == E4DF_MOVABLE)
+			continue;
+		for (__u32 n = 0; n < inode->data + inode->tree && !err; n++)
+			err = e4df_runs_push(&map->fixed, e[n].pblk, e[n].len);
+	}
+	e4df_runs_sort(&map->fixed);
+	return err;
+}
+
+errcode_t e4df_map_finish(struct e4df_map *map, struct e4df_runs *fixed,
+			  struct e4df_runs *free_blocks)
+{
+	const struct e4df_geometry *g = &map->geometry;
+	errcode_t err;
+
+	map->fixed = *fixed;
+	map->free_blocks = *free_blocks;
+	memset(fixed, 0, sizeof(*fixed));
+	memset(free_blocks, 0, sizeof(*free_blocks));
+	err = fix_immovable(map);
+	if (!err)
+		err = e4df_runs_invert(&map->fixed, g->first_block,
+				       g->blocks - g->first_block, &map->areas);
+	return err ? err : measure_areas(map);
+}
+
+const struct e4df_geometry *e4df_map_geometry(const struct e4df_map *map)
+{
+	return &map->geometry;
+}
+
+__u32 e4df_map_count(const struct e4df_map *map)
+{
+	return (__u32)map->inode_count;
+}
+
+const struct e4df_inode *e4df_map_inode(const struct e4df_map *map, __u32 index)
+{
+	return &map->inodes[index];
+}
+
+const struct e4df_extent *e4df_map_extents(const struct e4df_map *map,
+					   __u32 index)
+{
+	return map->extents + map->inodes[index].first;
+}
+
+const struct e4df_runs *e4df_map_fixed(const struct e4df_map *map)
+{
+	return &map->fixed;
+}
+
+const struct e4df_runs *e4df_map_areas(const struct e4df_map *map)
+{
+	return &map->areas;
+}
+
+const struct e4df_runs *e4df_map_free_blocks(const struct e4df_map *map)
+{
+	return &map->free_blocks;
+}
+
+__u32 e4df_map_find(const struct e4df_map *map, ext2_ino_t ino)
+{
+	size_t lo = 0, hi = map->inode_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (map->inodes[mid].ino < ino)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < map->inode_count && map->inodes[lo].ino == ino ?
+		       (__u32)lo :
+		       (__u32)map->inode_count;
+}
+
+__u32 e4df_map_ideal(const struct e4df_map *map, blk64_t blocks)
+{
+	size_t lo = 0, hi = map->areas.count;
+
+	if (!blocks)
+		return 0;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (map->reach[mid] >= blocks)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return (__u32)lo + 1;
+}
+
+errcode_t e4df_map_prepare(struct e4df_map *map, const struct e4df_batch *batch)
+{
+	size_t need = map->extent_count + batch->extent_count;
+	struct e4df_runs next = E4DF_RUNS_INIT;
+	errcode_t err;
+
+	if (need > UINT32_MAX)
+		return E4DF_ET_OVERFLOW;
+	err = e4df_grow(&map->extents, &map->extent_alloc, need,
+			sizeof(*map->extents));
+	if (!err)
+		err = copy_runs(&map->free_blocks, &next);
+	if (!err)
+		err = e4df_runs_update(&next, &batch->taken, &batch->released);
+	e4df_runs_free(&map->next_free);
+	if (err)
+		e4df_runs_free(&next);
+	else
+		map->next_free = next;
+	return err;
+}
+
+void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch)
+{
+	for (size_t i = 0; i < batch->change_count; i++) {
+		const struct e4df_change *c = &batch->changes[i];
+		struct e4df_inode *inode = &map->inodes[c->inode];
+		size_t need = (size_t)c->data + c->tree;
+
+		if (need > (size_t)inode->data + inode->tree) {
+			inode->first = (__u32)map->extent_count;
+			map->extent_count += need;
+		}
+		inode->data = c->data;
+		inode->tree = c->tree & 0xffffff;
+		memcpy(map->extents + inode->first, batch->extents + c->first,
+		       need * sizeof(*map->extents));
+	}
+	e4df_runs_free(&map->free_blocks);
+	map->free_blocks = map->next_free;
+	memset(&map->next_free, 0, sizeof(map->next_free));
+}
+
+static int is_same_runs(const struct e4df_runs *a, const struct e4df_runs *b)
+{
+	return a->count == b->count &&
+	       (!a->count || !memcmp(a->v, b->v, a->count * sizeof(*a->v)));
+}
+
+int e4df_map_is_equal(const struct e4df_map *a, const struct e4df_map *b)
+{
+	if (a->inode_count != b->inode_count ||
+	    !is_same_runs(&a->fixed, &b->fixed) ||
+	    !is_same_runs(&a->free_blocks, &b->free_blocks))
+		return 0;
+	for (__u32 i = 0; i < a->inode_count; i++) {
+		const struct e4df_inode *x = &a->inodes[i];
+		const struct e4df_inode *y = &b->inodes[i];
+
+		if (x->ino != y->ino || x->data != y->data ||
+		    x->tree != y->tree || x->kind != y->kind ||
+		    x->why != y->why ||
+		    memcmp(e4df_map_extents(a, i), e4df_map_extents(b, i),
+			   ((size_t)x->data + x->tree) * sizeof(*a->extents)))
+			return 0;
+	}
+	return 1;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * map - layer 3: the model of the file system, which block is whose
+ *
+ * Made by scan, read by everyone, changed only by e4df_map_apply().  Units
+ * are blocks.  Memory: 16 bytes for each inode that owns blocks, 16 for each
+ * extent and each mapping block, 16 for each range of free or fixed blocks;
+ * nothing for each block.
+ */
+#ifndef E4DF_MAP_H
+#define E4DF_MAP_H
+
+#include "batch.h"
+
+enum e4df_kind {
+	E4DF_REGULAR,
+	E4DF_DIRECTORY,
+	E4DF_SYMLINK,
+	E4DF_INTERNAL, /* the file system's own */
+};
+
+/* Why an inode stays where it is; E4DF_MOVABLE if it does not. */
+enum e4df_why {
+	E4DF_MOVABLE,
+	E4DF_WHY_INTERNAL,     /* journal, resize, quota, orphan file ... */
+	E4DF_WHY_IMMUTABLE,    /* chattr +i or +a: boot loaders' block lists */
+	E4DF_WHY_BOOT,	       /* below /boot, with a boot sector in use */
+	E4DF_WHY_SWAP,	       /* a swap file: a resume offset may name it */
+	E4DF_WHY_BLOCK_MAPPED, /* no extents */
+	E4DF_WHY_NO_ROOM,      /* the planner found no better place */
+	E4DF_WHY_COUNT
+};
+
+/* The reason in words, for reports: "immutable or append-only". */
+const char *e4df_why_text(enum e4df_why why);
+
+struct e4df_inode {
+	ext2_ino_t ino;
+	__u32 first;	 /* index of its first extent */
+	__u32 data;	 /* number of data extents */
+	__u32 tree : 24; /* number of mapping blocks, behind the data */
+	__u32 kind : 3;	 /* enum e4df_kind */
+	__u32 why : 5;	 /* enum e4df_why */
+};
+_Static_assert(sizeof(struct e4df_inode) == 16, "as the header says");
+
+/* What of the superblock the pure modules need. */
+struct e4df_geometry {
+	blk64_t blocks;		 /* of the file system */
+	blk64_t first_block;	 /* 1 with 1 KiB blocks, else 0 */
+	unsigned int block_size; /* bytes */
+	unsigned int blocks_per_group;
+	unsigned int inodes_per_group;
+	unsigned int inodes_per_block;
+	unsigned int descs_per_block; /* group descriptors */
+	unsigned int groups;
+};
+
+struct e4df_map;
+
+errcode_t e4df_map_new(const struct e4df_geometry *geometry,
+		       struct e4df_map **ret);
+void e4df_map_free(struct e4df_map *map);
+
+/* A copy of a finished map.  Returns ENOMEM. */
+errcode_t e4df_map_clone(const struct e4df_map *map, struct e4df_map **ret);
+
+/* Building, by scan only.  Inodes ascend; a list may be added later. */
+errcode_t e4df_map_add_inode(struct e4df_map *map, ext2_ino_t ino,
+			     enum e4df_kind kind, enum e4df_why why,
+			     __u32 *index);
+errcode_t e4df_map_set_extents(struct e4df_map *map, __u32 index,
+			       const struct e4df_extent *extents, __u32 data,
+			       __u32 tree);
+void e4df_map_set_why(struct e4df_map *map, __u32 index, enum e4df_why why);
+
+/* Ends building: fixed and free become the map's, and what the two allow. */
+errcode_t e4df_map_finish(struct e4df_map *map, struct e4df_runs *fixed,
+			  struct e4df_runs *free_blocks);
+
+/* Queries. */
+const struct e4df_geometry *e4df_map_geometry(const struct e4df_map *map);
+__u32 e4df_map_count(const struct e4df_map *map);
+const struct e4df_inode *e4df_map_inode(const struct e4df_map *map,
+					__u32 index);
+/* data extents by lblk, then the mapping blocks, parents first */
+const struct e4df_extent *e4df_map_extents(const struct e4df_map *map,
+					   __u32 index);
+/* metadata, and all blocks of inodes that are not movable */
+const struct e4df_runs *e4df_map_fixed(const struct e4df_map *map);
+/* the ranges between the fixed blocks, in which everything can move */
+const struct e4df_runs *e4df_map_areas(const struct e4df_map *map);
+const struct e4df_runs *e4df_map_free_blocks(const struct e4df_map *map);
+
+/* The index of an inode number; count if the map does not have it. */
+__u32 e4df_map_find(const struct e4df_map *map, ext2_ino_t ino);
+
+/* The fewest runs that a file of so many blocks can have here. */
+__u32 e4df_map_ideal(const struct e4df_map *map, blk64_t blocks);
+
+/*
+ * Makes room for what apply will add, so that it cannot fail behind the
+ * commit.  Returns ENOMEM.
+ */
+errcode_t e4df_map_prepare(struct e4df_map *map,
+			   const struct e4df_batch *batch);
+
+/* The batch has happened.  Cannot fail after a prepare with the same batch. */
+void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch);
+
+/* Do two maps describe the same layout? */
+int e4df_map_is_equal(const struct e4df_map *a, const struct e4df_map *b);
+
+#endif

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_priv.h"
+
+struct e4df_plan {
+	struct e4df_batch *batches; /* (owned) */
+	size_t count, alloc;
+};
+
+/* A file whose window is being cleared; it settles behind the next close. */
+struct waiting {
+	struct place place;
+	__u32 inode;
+};
+
+struct pass {
+	struct batcher batcher;
+	unsigned int flags;	 /* CHOOSE_ */
+	struct waiting *waiting; /* (owned) */
+	size_t waiting_count, waiting_alloc;
+	__u32 *order; /* (owned) files to improve */
+	__u32 order_count;
+};
+
+void e4df_plan_free(struct e4df_plan *plan)
+{
+	if (!plan)
+		return;
+	for (size_t i = 0; i < plan->count; i++)
+		e4df_batch_release(&plan->batches[i]);
+	free(plan->batches);
+	free(plan);
+}
+
+size_t e4df_plan_count(const struct e4df_plan *plan)
+{
+	return plan->count;
+}
+
+const struct e4df_batch *e4df_plan_batch(const struct e4df_plan *plan, size_t i)
+{
+	return &plan->batches[i];
+}
+
+blk64_t e4df_plan_copy_blocks(const struct e4df_plan *plan)
+{
+	blk64_t sum = 0;
+
+	for (size_t i = 0; i < plan->count; i++)
+		sum += plan->batches[i].copy_blocks;
+	return sum;
+}
+
+/* Larger files first; equal ones by inode, as the map is. */
+struct candidate {
+	__u32 blocks, inode;
+};
+
+static int compare_candidates(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	if (x->blocks != y->blocks)
+		return x->blocks < y->blocks ? 1 : -1;
+	return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+static errcode_t list_candidates(struct pass *p)
+{
+	const struct e4df_map *map = p->batcher.map;
+	__u32 count = e4df_map_count(map), n = 0;
+	struct candidate *list = malloc(((size_t)count + 1) * sizeof(*list));
+
+	p->order = malloc(((size_t)count + 1) * sizeof(*p->order));
+	if (!list || !p->order) {
+		free(list);
+		return ENOMEM;
+	}
+	for (__u32 i = 0; i < count; i++) {
+		const struct file *f = &p->batcher.files[i];
+
+		if (e4df_map_inode(map, i)->why == E4DF_MOVABLE &&
+		    e4df_extents_runs(e4df_map_extents(map, i), f->data) >
+			    f->ideal)
+			list[n++] = (struct candidate){ f->blocks, i };
+	}
+	qsort(list, n, sizeof(*list), compare_candidates);
+	for (__u32 i = 0; i < n; i++)
+		p->order[i] = list[i].inode;
+	p->order_count = n;
+	free(list);
+	return 0;
+}
+
+static int has_room(const struct pass *p, __u32 inode)
+{
+	const struct batcher *b = &p->batcher;
+
+	return batcher_has_room(b, inode, b->files[inode].blocks, 0,
+				MAX_PIECES);
+}
+
+static errcode_t settle(struct pass *p, __u32 inode, const struct place *place)
+{
+	return window_settle(&p->batcher, inode, place);
+}
+
+/* Closes the batch, then moves in those whose windows are clear by it. */
+static errcode_t flush(void *ctx)
+{
+	struct pass *p = ctx;
+	errcode_t err = batcher_close(&p->batcher);
+
+	for (size_t i = 0; i < p->waiting_count && !err; i++) {
+		const struct waiting *w = &p->waiting[i];
+
+		if (!has_room(p, w->inode))
+			err = batcher_close(&p->batcher);
+		p->batcher.files[w->inode].is_waiting = 0;
+		if (err)
+			break;
+		if (has_room(p, w->inode))
+			err = settle(p, w->inode, &w->place);
+		else
+			err = window_abandon(&p->batcher, &w->place);
+	}
+	p->waiting_count = 0;
+	return err;
+}
+
+static errcode_t wait_for(struct pass *p, __u32 inode,
+			  const struct place *place)
+{
+	errcode_t err = e4df_grow(&p->waiting, &p->waiting_alloc,
+				  p->waiting_count + 1, sizeof(*p->waiting));
+
+	if (err)
+		return err;
+	p->waiting[p->waiting_count++] = (struct waiting){
+		.place = *place,
+		.inode = inode,
+	};
+	p->batcher.files[inode].is_waiting = 1;
+	return 0;
+}
+
+/*
+ * Has the open batch given up so much that closing it may make room?  Small
+ * batches cost flushes; large ones keep blocks pending, and more must be
+ * cleared meanwhile.  1/256 was measured to be near the least of both.
+ */
+static int is_worth_closing(const struct batcher *b, blk64_t blocks)
+{
+	return b->cleared >= blocks ||
+	       e4df_runs_blocks(&b->pending) > b->space.free_blocks / 256;
+}
+
+/* Finds a place without clearing anything, if need be in a new batch. */
+static errcode_t choose(struct pass *p, __u32 inode, struct place *place,
+			int *is_found)
+{
+	struct batcher *b = &p->batcher;
+	errcode_t err;
+
+	err = choose_place(b, inode, p->flags, place, is_found);
+	if (err || *is_found || !is_worth_closing(b, b->files[inode].blocks))
+		return err;
+	err = flush(p);
+	return err ? err : choose_place(b, inode, p->flags, place, is_found);
+}
+
+/* One file: choose, then settle, or clear and wait. */
+static errcode_t attend(struct pass *p, __u32 inode)
+{
+	struct batcher *b = &p->batcher;
+	struct place place;
+	int is_found;
+	errcode_t err = 0;
+
+	if (batcher_is_ideal(b, inode) || b->files[inode].is_waiting)
+		return 0;
+	if (!has_room(p, inode))
+		err = flush(p);
+	if (err || !has_room(p, inode))
+		return err;
+	err = choose(p, inode, &place, &is_found);
+	if (!err && !is_found)
+		err = choose_place(b, inode, p->flags | CHOOSE_CLEAR, &place,
+				   &is_found);
+	if (err || !is_found)
+		return err;
+	if (!place.must_clear)
+		return settle(p, inode, &place);
+	/* It must hold still itself while the window is cleared. */
+	err = window_clear(b, inode, &place, flush, p, &is_found);
+	return err || !is_found ? err : wait_for(p, inode, &place);
+}
+
+static errcode_t run_pass(struct pass *p)
+{
+	struct batcher *b = &p->batcher;
+	errcode_t err = list_candidates(p);
+
+	for (__u32 i = 0; i < p->order_count && !err; i++)
+		err = attend(p, p->order[i]);
+	/* grows while files that were in the way are broken up */
+	for (size_t i = 0; i < b->broken_count && !err; i++)
+		err = attend(p, b->broken[i]);
+	if (!err)
+		err = flush(p);
+	return err ? err : batcher_close(b);
+}
+
+/* Runs beyond the ideal, of all movable files. */
+static __u64 count_excess(const struct batcher *b)
+{
+	__u64 sum = 0;
+
+	for (__u32 i = 0; i < e4df_map_count(b->map); i++) {
+		const struct file *f = &b->files[i];
+		__u32 runs = e4df_extents_runs(batcher_layout(b, i), f->data);
+
+		if (e4df_map_inode(b->map, i)->why == E4DF_MOVABLE &&
+		    runs > f->ideal)
+			sum += runs - f->ideal;
+	}
+	return sum;
+}
+
+/* Takes over the pass's batches, and brings the map to where they lead. */
+static errcode_t keep_pass(struct e4df_plan *plan, struct batcher *b,
+			   struct e4df_map *map)
+{
+	errcode_t err = e4df_grow(&plan->batches, &plan->alloc,
+				  plan->count + b->batch_count,
+				  sizeof(*plan->batches));
+
+	for (size_t i = 0; i < b->batch_count && !err; i++) {
+		err = e4df_map_prepare(map, &b->batches[i]);
+		if (!err)
+			e4df_map_apply(map, &b->batches[i]);
+	}
+	if (err)
+		return err;
+	memcpy(plan->batches + plan->count, b->batches,
+	       b->batch_count * sizeof(*plan->batches));
+	plan->count += b->batch_count;
+	b->batch_count = 0;
+	return 0;
+}
+
+/*
+ * One pass on `map`, which follows.  It counts only if it leaves fewer excess
+ * runs in all; so the passes come to an end.
+ */
+static errcode_t one_pass(struct e4df_plan *plan, struct e4df_map *map,
+			  const struct e4df_policy *policy, unsigned int flags,
+			  int *is_better)
+{
+	struct pass p = { .flags = flags };
+	__u64 before = 0;
+	errcode_t err = batcher_init(&p.batcher, map, policy);
+
+	*is_better = 0;
+	if (!err) {
+		before = count_excess(&p.batcher);
+		if (before)
+			err = run_pass(&p);
+	}
+	if (!err && before && count_excess(&p.batcher) < before) {
+		*is_better = 1;
+		err = keep_pass(plan, &p.batcher, map);
+	}
+	batcher_release(&p.batcher);
+	free(p.waiting);
+	free(p.order);
+	return err;
+}
+
+errcode_t e4df_plan_build(const struct e4df_map *map,
+			  const struct e4df_policy *policy,
+			  struct e4df_plan **ret)
+{
+	struct e4df_plan *plan = calloc(1, sizeof(*plan));
+	struct e4df_map *copy = NULL;
+	int is_better = 1;
+	errcode_t err;
+
+	if (!plan)
+		return ENOMEM;
+	err = e4df_map_clone(map, &copy);
+	while (!err && is_better) {
+		err = one_pass(plan, copy, policy, 0, &is_better);
+		if (!err && !is_better)
+			err = one_pass(plan, copy, policy, CHOOSE_PIECES,
+				       &is_better);
+	}
+	e4df_map_free(copy);
+	if (err)
+		e4df_plan_free(plan);
+	else
+		*ret = plan;
+	return err;
+}

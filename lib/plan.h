@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * plan - layer 4, pure: which blocks go where, in which batches
+ *
+ * Policy `defrag`: every movable file that has more runs than its ideal is
+ * brought to it, the largest first, by the cheapest of
+ *
+ *	- a free run that is long enough, near the inode's group;
+ *	- the place around one of its own long runs, which then stays;
+ *	- a window that is cleared first: pieces of other fragmented files go
+ *	  to the smallest gaps that hold them, whole files to other free runs
+ *	  (a file that is contiguous stays contiguous).
+ *
+ * Where none is possible, fewer and larger pieces.  Cost is counted in blocks
+ * to write.  The work is done in passes over the files that are not yet ideal,
+ * each pass on the layout that the one before would leave, until a pass
+ * improves nothing; that last pass is dropped.  So a second run, which would
+ * begin with the same pass, changes nothing (P5), and the outcome depends on
+ * nothing but the map and the policy (P4).
+ *
+ * Blocks that a batch gives up are not taken again in the same batch (I2, I5).
+ */
+#ifndef E4DF_PLAN_H
+#define E4DF_PLAN_H
+
+#include "map.h"
+
+struct e4df_policy {
+	blk64_t batch_blocks; /* data after which a batch is closed */
+	__u32 log_blocks;     /* metadata blocks of one transaction */
+	int has_group_csum;   /* a group's first use may set its bitmap */
+};
+
+struct e4df_plan;
+
+/*
+ * Plans from a const map.  *ret is the caller's to free.  Returns ENOMEM, or
+ * E4DF_ET_OVERFLOW for a map that contradicts itself.
+ */
+errcode_t e4df_plan_build(const struct e4df_map *map,
+			  const struct e4df_policy *policy,
+			  struct e4df_plan **ret);
+void e4df_plan_free(struct e4df_plan *plan);
+
+size_t e4df_plan_count(const struct e4df_plan *plan);
+const struct e4df_batch *e4df_plan_batch(const struct e4df_plan *plan,
+					 size_t i);
+
+/* Data blocks that all batches together copy. */
+blk64_t e4df_plan_copy_blocks(const struct e4df_plan *plan);
+
+#endif

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "plan_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tree.h"
+
+errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
+		       const struct e4df_policy *policy)
+{
+	__u32 count = e4df_map_count(map);
+
+	memset(b, 0, sizeof(*b));
+	b->map = map;
+	b->policy = policy;
+	b->geometry = e4df_map_geometry(map);
+	b->serial = 1;
+	b->files = calloc((size_t)count + 1, sizeof(*b->files));
+	b->group_stamp = calloc((size_t)b->geometry->groups + 1,
+				sizeof(*b->group_stamp));
+	if (!b->files || !b->group_stamp)
+		return ENOMEM;
+	for (__u32 i = 0; i < count; i++) {
+		const struct e4df_inode *inode = e4df_map_inode(map, i);
+		struct file *f = &b->files[i];
+
+		f->data = inode->data;
+		f->tree = inode->tree;
+		f->blocks = (__u32)e4df_extents_blocks(e4df_map_extents(map, i),
+						       inode->data);
+		f->ideal = e4df_map_ideal(map, f->blocks);
+	}
+	return space_init(&b->space, map);
+}
+
+/* Forgets the open batch's changes and the layouts before them. */
+static void free_old(struct batcher *b)
+{
+	for (size_t i = 0; i < b->dirty_count; i++)
+		if (b->dirty[i].is_owned)
+			free(b->dirty[i].old);
+	b->dirty_count = 0;
+}
+
+void batcher_release(struct batcher *b)
+{
+	if (b->files)
+		for (__u32 i = 0; i < e4df_map_count(b->map); i++)
+			free(b->files[i].v);
+	free(b->files);
+	free_old(b);
+	free(b->dirty);
+	free(b->group_stamp);
+	free(b->broken);
+	e4df_runs_free(&b->pending);
+	for (size_t i = 0; i < b->batch_count; i++)
+		e4df_batch_release(&b->batches[i]);
+	free(b->batches);
+	space_release(&b->space);
+}
+
+const struct e4df_extent *batcher_layout(const struct batcher *b, __u32 inode)
+{
+	return b->files[inode].v ? b->files[inode].v :
+				   e4df_map_extents(b->map, inode);
+}
+
+/* Stops counting runs as soon as they are too many. */
+int batcher_is_ideal(const struct batcher *b, __u32 inode)
+{
+	const struct file *f = &b->files[inode];
+	const struct e4df_extent *v = batcher_layout(b, inode);
+	__u32 runs = f->data > 0;
+
+	for (__u32 i = 1; i < f->data && runs <= f->ideal; i++)
+		runs += v[i].pblk != v[i - 1].pblk + v[i - 1].len;
+	return runs <= f->ideal;
+}
+
+/* An upper bound: every extent may be split at the limit of the format. */
+static __u32 tree_bound(const struct batcher *b, const struct file *f,
+			__u32 pieces)
+{
+	return e4df_tree_blocks(f->data + pieces + f->blocks / 32767 + 1,
+				b->geometry->block_size);
+}
+
+static blk64_t group_of(const struct batcher *b, blk64_t blk)
+{
+	return (blk - b->geometry->first_block) / b->geometry->blocks_per_group;
+}
+
+static void note_groups(struct batcher *b, blk64_t start, blk64_t len)
+{
+	blk64_t last = group_of(b, start + len - 1);
+
+	for (blk64_t g = group_of(b, start); g <= last; g++)
+		if (b->group_stamp[g] != b->serial) {
+			b->group_stamp[g] = b->serial;
+			b->groups_used++;
+		}
+}
+
+/*
+ * Metadata blocks of the open batch: the superblock, an inode table block for
+ * each file, and for each mapping block itself and the bitmap and descriptors
+ * of its group; bitmap and descriptors of each group in use.
+ */
+static blk64_t log_blocks(const struct batcher *b, blk64_t files, blk64_t tree,
+			  blk64_t groups)
+{
+	blk64_t most = b->geometry->groups;
+	blk64_t bitmaps = groups + tree < most ? groups + tree : most;
+	blk64_t descs = most / b->geometry->descs_per_block + 1;
+
+	return 1 + files + tree + bitmaps + (bitmaps < descs ? bitmaps : descs);
+}
+
+int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
+		     blk64_t need, __u32 pieces)
+{
+	const struct file *f = &b->files[inode];
+	blk64_t tree = tree_bound(b, f, pieces);
+	blk64_t more_tree = tree, groups = (blk64_t)f->data + f->tree + pieces;
+
+	if (f->dirty)
+		more_tree = tree > b->dirty[f->dirty - 1].promised ?
+				    tree - b->dirty[f->dirty - 1].promised :
+				    0;
+	if (b->copy_blocks && b->copy_blocks + copy > b->policy->batch_blocks)
+		return 0;
+	if (b->space.free_blocks < b->promised + more_tree + need)
+		return 0;
+	return log_blocks(b, b->dirty_count + 1, b->promised + more_tree,
+			  b->groups_used + groups) <= b->policy->log_blocks;
+}
+
+static void promise(struct batcher *b, struct dirty *d)
+{
+	__u32 now = tree_bound(b, &b->files[d->inode], 0);
+
+	b->promised = b->promised - d->promised + now;
+	d->promised = now;
+}
+
+errcode_t batcher_touch(struct batcher *b, __u32 inode)
+{
+	struct file *f = &b->files[inode];
+	const struct e4df_extent *now = batcher_layout(b, inode);
+	struct e4df_extent *copy;
+	struct dirty *d;
+	errcode_t err;
+
+	if (f->dirty)
+		return 0;
+	err = e4df_grow(&b->dirty, &b->dirty_alloc, b->dirty_count + 1,
+			sizeof(*b->dirty));
+	if (err)
+		return err;
+	copy = malloc(((size_t)f->data + 1) * sizeof(*copy));
+	if (!copy)
+		return ENOMEM;
+	memcpy(copy, now, f->data * sizeof(*copy));
+	d = &b->dirty[b->dirty_count++];
+	*d = (struct dirty){
+		.old = (struct e4df_extent *)(uintptr_t)now,
+		.data = f->data,
+		.tree = f->tree,
+		.inode = inode,
+		.is_owned = f->v != NULL,
+	};
+	for (__u32 i = 0; i < f->data + f->tree; i++)
+		note_groups(b, now[i].pblk, now[i].len);
+	f->v = copy;
+	f->alloc = f->data + 1;
+	f->dirty = (__u32)b->dirty_count;
+	promise(b, d);
+	return 0;
+}
+
+/* The index of the extent that maps lblk. */
+static __u32 find_extent(const struct e4df_extent *v, __u32 count, __u32 lblk)
+{
+	__u32 lo = 0, hi = count;
+
+	while (lo < hi) {
+		__u32 mid = lo + (hi - lo) / 2;
+
+		if ((blk64_t)v[mid].lblk + v[mid].len > lblk)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return lo;
+}
+
+errcode_t batcher_edit(struct batcher *b, __u32 inode, __u32 lblk, __u32 len,
+		       const struct e4df_extent *piece, __u32 count)
+{
+	struct file *f = &b->files[inode];
+	__u32 at = find_extent(f->v, f->data, lblk);
+	struct e4df_extent whole = f->v[at];
+	__u32 before = lblk - whole.lblk;
+	__u32 after = whole.len - before - len;
+	__u32 more = count + (before > 0) + (after > 0) - 1;
+	size_t alloc = f->alloc;
+	struct e4df_extent *p;
+	errcode_t err;
+
+	err = e4df_grow(&f->v, &alloc, (size_t)f->data + more, sizeof(*f->v));
+	if (err)
+		return err;
+	f->alloc = (__u32)alloc;
+	memmove(f->v + at + 1 + more, f->v + at + 1,
+		(f->data - at - 1) * sizeof(*f->v));
+	p = f->v + at;
+	if (before) {
+		*p = whole;
+		(p++)->len = before;
+	}
+	for (__u32 i = 0; i < count; i++) {
+		*p = piece[i];
+		(p++)->flags = whole.flags;
+	}
+	if (after) {
+		*p = whole;
+		p->lblk = lblk + len;
+		p->pblk = (whole.pblk + before + len) & E4DF_PBLK_MAX;
+		p->len = after;
+	}
+	f->data += more;
+	promise(b, &b->dirty[f->dirty - 1]);
+	return 0;
+}
+
+void batcher_replace(struct batcher *b, __u32 inode, struct e4df_extent *v,
+		     __u32 count)
+{
+	struct file *f = &b->files[inode];
+
+	free(f->v);
+	f->v = v;
+	f->data = count;
+	f->alloc = count;
+	promise(b, &b->dirty[f->dirty - 1]);
+}
+
+errcode_t batcher_take(struct batcher *b, __u32 inode,
+		       const struct e4df_extent *e)
+{
+	note_groups(b, e->pblk, e->len);
+	b->copy_blocks += e->len;
+	return space_take(&b->space, e->pblk, e->len, inode, e->lblk);
+}
+
+/*
+ * Walks the range along the old layout: what the file had there before the
+ * batch is in use in the last committed state (I1), the rest is not.
+ */
+errcode_t batcher_vacate(struct batcher *b, __u32 inode,
+			 const struct e4df_extent *e, int is_reserved)
+{
+	const struct dirty *d = &b->dirty[b->files[inode].dirty - 1];
+	__u32 i = find_extent(d->old, d->data, e->lblk), done = 0;
+	errcode_t err = 0;
+
+	while (done < e->len && !err) {
+		__u32 lblk = e->lblk + done, len = e->len - done;
+		blk64_t pblk = e->pblk + done;
+		const struct e4df_extent *o = &d->old[i++];
+
+		if (o->lblk + (blk64_t)o->len - lblk < len)
+			len = o->lblk + o->len - lblk;
+		if (is_reserved)
+			err = space_change(&b->space, pblk, len, OWNER_RESERVED,
+					   0);
+		else if (o->pblk + (lblk - o->lblk) != pblk)
+			err = space_give(&b->space, pblk, len);
+		else
+			err = space_change(&b->space, pblk, len, OWNER_PENDING,
+					   0);
+		if (!err && !is_reserved)
+			err = e4df_runs_push(&b->pending, pblk, len);
+		done += len;
+	}
+	return err;
+}
+
+errcode_t batcher_displace_tree(struct batcher *b, __u32 inode, blk64_t blk)
+{
+	errcode_t err = batcher_touch(b, inode);
+
+	if (err)
+		return err;
+	b->dirty[b->files[inode].dirty - 1].must_rebuild = 1;
+	return space_change(&b->space, blk, 1, OWNER_RESERVED, 0);
+}
+
+/* As scan would find it: adjacent extents of one state are one. */
+static void normalize(struct file *f)
+{
+	__u32 out = 0;
+
+	for (__u32 i = 1; i < f->data; i++) {
+		struct e4df_extent *last = &f->v[out];
+		const struct e4df_extent *e = &f->v[i];
+
+		if (last->lblk + last->len == e->lblk &&
+		    last->pblk + last->len == e->pblk &&
+		    last->flags == e->flags)
+			last->len += e->len;
+		else
+			f->v[++out] = *e;
+	}
+	if (f->data)
+		f->data = out + 1;
+}
+
+/* Gives the file its mapping blocks, near its first data block. */
+static errcode_t take_tree(struct batcher *b, __u32 inode)
+{
+	struct file *f = &b->files[inode];
+	__u32 count = e4df_tree_blocks(e4df_tree_entries(f->v, f->data),
+				       b->geometry->block_size);
+	size_t alloc = f->alloc;
+	blk64_t goal = f->data ? f->v[0].pblk + f->v[0].len : 0;
+	errcode_t err = e4df_grow(&f->v, &alloc, (size_t)f->data + count,
+				  sizeof(*f->v));
+
+	f->alloc = (__u32)alloc;
+	f->tree = count;
+	for (__u32 i = 0; i < count && !err; i++) {
+		blk64_t blk;
+
+		if (!space_find_near(&b->space, goal, 1, &blk))
+			return ENOSPC; /* not after the promise */
+		f->v[f->data + i] = (struct e4df_extent){
+			.pblk = blk & E4DF_PBLK_MAX,
+			.len = 1,
+			.flags = E4DF_EXTENT_TREE,
+		};
+		note_groups(b, blk, 1);
+		err = space_take(&b->space, blk, 1, inode, LBLK_TREE);
+	}
+	return err;
+}
+
+static errcode_t release_tree(struct batcher *b, const struct dirty *d)
+{
+	errcode_t err = 0;
+
+	for (__u32 i = 0; i < d->tree && !err; i++) {
+		blk64_t blk = d->old[d->data + i].pblk;
+		const struct e4df_node *n = space_owner(&b->space, blk);
+
+		if (!n || n->owner != d->inode)
+			continue; /* reserved by a window meanwhile */
+		err = space_change(&b->space, blk, 1, OWNER_PENDING, 0);
+		if (!err)
+			err = e4df_runs_push(&b->pending, blk, 1);
+	}
+	return err;
+}
+
+static int is_unchanged(const struct file *f, const struct dirty *d)
+{
+	return !d->must_rebuild && f->data == d->data &&
+	       (!f->data || !memcmp(f->v, d->old, f->data * sizeof(*f->v)));
+}
+
+/* Forgets a change that came to nothing. */
+static void revert(struct file *f, struct dirty *d)
+{
+	free(f->v);
+	f->v = d->is_owned ? d->old : NULL;
+	f->data = d->data;
+	f->tree = d->tree;
+	f->alloc = d->data + d->tree;
+	f->dirty = 0;
+	d->is_owned = 0;
+}
+
+struct builder {
+	struct e4df_batch batch;
+	size_t move_alloc, extent_alloc;
+};
+
+static errcode_t add_move(struct builder *w, blk64_t from, blk64_t to,
+			  __u32 len, __u32 flags)
+{
+	struct e4df_batch *batch = &w->batch;
+	errcode_t err;
+
+	err = e4df_grow(&batch->moves, &w->move_alloc, batch->move_count + 1,
+			sizeof(*batch->moves));
+	if (err)
+		return err;
+	batch->moves[batch->move_count++] = (struct e4df_move){
+		.from = from,
+		.to = to,
+		.len = len,
+		.flags = flags,
+	};
+	if (!(flags & E4DF_EXTENT_UNWRITTEN))
+		batch->copy_blocks += len;
+	err = e4df_runs_push(&batch->released, from, len);
+	return err ? err : e4df_runs_push(&batch->taken, to, len);
+}
+
+/* The difference between two layouts of the same blocks, as moves. */
+static errcode_t add_moves(struct builder *w, const struct e4df_extent *old,
+			   const struct e4df_extent *now, __u32 now_count)
+{
+	errcode_t err = 0;
+
+	for (__u32 i = 0; i < now_count && !err; i++) {
+		const struct e4df_extent *n = &now[i];
+		__u32 done = 0;
+
+		while (done < n->len && !err) {
+			__u32 lblk = n->lblk + done, len = n->len - done;
+			blk64_t from;
+
+			while (old->lblk + (blk64_t)old->len <= lblk)
+				old++;
+			if (old->lblk + (blk64_t)old->len - lblk < len)
+				len = old->lblk + old->len - lblk;
+			from = old->pblk + (lblk - old->lblk);
+			if (from != n->pblk + done)
+				err = add_move(w, from, n->pblk + done, len,
+					       n->flags);
+			done += len;
+		}
+	}
+	return err;
+}
+
+static errcode_t add_change(struct batcher *b, struct builder *w,
+			    const struct dirty *d)
+{
+	struct e4df_batch *batch = &w->batch;
+	const struct file *f = &b->files[d->inode];
+	size_t count = (size_t)f->data + f->tree;
+	errcode_t err;
+
+	err = e4df_grow(&batch->extents, &w->extent_alloc,
+			batch->extent_count + count, sizeof(*batch->extents));
+	if (err)
+		return err;
+	batch->changes[batch->change_count++] = (struct e4df_change){
+		.inode = d->inode,
+		.data = f->data,
+		.tree = f->tree,
+		.first = batch->extent_count,
+	};
+	memcpy(batch->extents + batch->extent_count, f->v,
+	       count * sizeof(*batch->extents));
+	batch->extent_count += count;
+	err = add_moves(w, d->old, f->v, f->data);
+	for (__u32 i = 0; i < d->tree && !err; i++)
+		err = e4df_runs_push(&batch->released, d->old[d->data + i].pblk,
+				     1);
+	for (__u32 i = 0; i < f->tree && !err; i++)
+		err = e4df_runs_push(&batch->taken, f->v[f->data + i].pblk, 1);
+	return err;
+}
+
+static int compare_dirty(const void *a, const void *b)
+{
+	const struct dirty *x = a, *y = b;
+
+	return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+/* What is pending becomes free; what a window took meanwhile is not ours. */
+static errcode_t settle_pending(struct batcher *b)
+{
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < b->pending.count && !err; i++) {
+		blk64_t at = b->pending.v[i].start;
+		blk64_t end = at + b->pending.v[i].len;
+
+		while (at < end && !err) {
+			const struct e4df_node *n = space_owner(&b->space, at);
+			blk64_t stop = n ? n->key + n->len : at + 1;
+
+			if (stop > end)
+				stop = end;
+			if (n && n->owner == OWNER_PENDING)
+				err = space_give(&b->space, at, stop - at);
+			at = stop;
+		}
+	}
+	b->pending.count = 0;
+	return err;
+}
+
+/* The tree blocks of a change get their lblk from the leaves they map. */
+static errcode_t name_tree_blocks(struct batcher *b, struct file *f)
+{
+	struct e4df_tree_owner nobody = { .ino = 0 };
+	unsigned int bs = b->geometry->block_size;
+	char root[E4DF_TREE_ROOT_BYTES];
+	char *images;
+	errcode_t err;
+
+	if (!f->tree)
+		return 0;
+	images = malloc((size_t)f->tree * bs);
+	if (!images)
+		return ENOMEM;
+	err = e4df_tree_build(&nobody, bs, f->v, f->data, f->v + f->data,
+			      f->tree, root, images);
+	free(images);
+	return err;
+}
+
+static errcode_t build_batch(struct batcher *b, struct builder *w)
+{
+	errcode_t err = 0;
+
+	w->batch.changes = calloc(b->dirty_count, sizeof(*w->batch.changes));
+	if (!w->batch.changes)
+		return ENOMEM;
+	for (size_t i = 0; i < b->dirty_count && !err; i++) {
+		struct dirty *d = &b->dirty[i];
+		struct file *f = &b->files[d->inode];
+
+		normalize(f);
+		if (is_unchanged(f, d)) {
+			revert(f, d);
+			continue;
+		}
+		err = take_tree(b, d->inode);
+		if (!err)
+			err = name_tree_blocks(b, f);
+		if (!err)
+			err = release_tree(b, d);
+		if (!err)
+			err = add_change(b, w, d);
+		f->dirty = 0;
+	}
+	e4df_runs_sort(&w->batch.taken);
+	e4df_runs_sort(&w->batch.released);
+	return err;
+}
+
+errcode_t batcher_close(struct batcher *b)
+{
+	struct builder w = { .move_alloc = 0 };
+	errcode_t err;
+
+	if (!b->dirty_count)
+		return 0;
+	qsort(b->dirty, b->dirty_count, sizeof(*b->dirty), compare_dirty);
+	err = build_batch(b, &w);
+	if (!err && w.batch.change_count)
+		err = e4df_grow(&b->batches, &b->batch_alloc,
+				b->batch_count + 1, sizeof(*b->batches));
+	if (!err && w.batch.change_count)
+		b->batches[b->batch_count++] = w.batch;
+	else
+		e4df_batch_release(&w.batch);
+	free_old(b);
+	b->promised = 0;
+	b->copy_blocks = 0;
+	b->cleared = 0;
+	b->groups_used = 0;
+	b->serial++;
+	return err ? err : settle_pending(b);
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * plan_priv - what the parts of plan share; no one else includes it
+ *
+ *	plan_space.c	which block is whose while planning
+ *	plan_batch.c	changed files, and closing a batch
+ *	plan_choose.c	choosing a place for a file
+ *	plan_window.c	clearing it and moving in
+ *	plan.c		the policy: passes
+ */
+#ifndef E4DF_PLAN_PRIV_H
+#define E4DF_PLAN_PRIV_H
+
+#include "plan.h"
+#include "treap.h"
+
+/* Owners of used ranges that are not files. */
+#define OWNER_PENDING  0xfffffffdU /* given up in this batch */
+#define OWNER_RESERVED 0xfffffffeU /* part of a window being cleared */
+#define OWNER_FILES    0xfffffff0U /* below: an index into the map */
+
+#define LBLK_TREE UINT32_MAX /* a mapping block, not data */
+
+/* Physical space.  Fixed blocks are in neither set. */
+struct space {
+	struct e4df_treap used;	   /* by start; owner, lblk */
+	struct e4df_treap free_at; /* by start */
+	struct e4df_treap free_by; /* by length: key = len, len = start */
+	blk64_t free_blocks;
+};
+
+/* A file's layout while planning; as in the map until it changes. */
+struct file {
+	struct e4df_extent *v; /* (owned) NULL = the map's */
+	__u32 data, tree;      /* while dirty the tree is in dirty->old */
+	__u32 alloc;	       /* of v */
+	__u32 blocks;	       /* of data */
+	__u32 ideal;
+	__u32 dirty;	/* 1 + index into batcher->dirty; 0 = clean */
+	int is_waiting; /* for its window: must not be disturbed */
+};
+
+/* A file that the open batch changes, with its layout before. */
+struct dirty {
+	struct e4df_extent *old; /* (owned if is_owned) */
+	__u32 data, tree;
+	__u32 inode;
+	__u32 promised; /* mapping blocks it may need */
+	int is_owned;
+	int must_rebuild; /* its mapping blocks must move */
+};
+
+struct batcher {
+	/* Immutable. */
+	const struct e4df_map *map;	      /* (borrowed) */
+	const struct e4df_policy *policy;     /* (borrowed) */
+	const struct e4df_geometry *geometry; /* (borrowed from map) */
+	/* Mutable. */
+	struct space space;
+	struct file *files;  /* (owned) one for each inode */
+	struct dirty *dirty; /* (owned) */
+	size_t dirty_count, dirty_alloc;
+	struct e4df_runs pending; /* given up in this batch */
+	__u32 *group_stamp;	  /* (owned) batch that last used it */
+	__u32 groups_used;
+	blk64_t promised;    /* free blocks for mapping blocks */
+	blk64_t copy_blocks; /* data moved in this batch, at most */
+	blk64_t cleared;     /* longest run free with its end */
+	__u32 *broken;	     /* (owned) contiguous files displaced
+					 * in pieces: to be placed again */
+	size_t broken_count, broken_alloc;
+	__u32 serial;		    /* number of the open batch, from 1 */
+	struct e4df_batch *batches; /* (owned) closed ones */
+	size_t batch_count, batch_alloc;
+};
+
+/* plan_space.c */
+errcode_t space_init(struct space *space, const struct e4df_map *map);
+void space_release(struct space *space);
+/* Free blocks become a used range. */
+errcode_t space_take(struct space *space, blk64_t start, blk64_t len,
+		     __u32 owner, __u32 lblk);
+/* Used blocks change their owner. */
+errcode_t space_change(struct space *space, blk64_t start, blk64_t len,
+		       __u32 owner, __u32 lblk);
+/* Used blocks become free. */
+errcode_t space_give(struct space *space, blk64_t start, blk64_t len);
+/* The used range that holds blk; NULL if blk is free or fixed. */
+const struct e4df_node *space_owner(const struct space *space, blk64_t blk);
+/* Start of a free run of len or more, at or behind goal, else anywhere. */
+int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
+		    blk64_t *ret);
+/* The shortest free run of len or more; else the longest there is. */
+int space_find_tight(const struct space *space, blk64_t len, blk64_t *ret,
+		     blk64_t *ret_len);
+
+/* plan_batch.c */
+errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
+		       const struct e4df_policy *policy);
+void batcher_release(struct batcher *b);
+/* The file's data extents as planned so far. */
+const struct e4df_extent *batcher_layout(const struct batcher *b, __u32 inode);
+/* Has the file no more runs than its ideal? */
+int batcher_is_ideal(const struct batcher *b, __u32 inode);
+/*
+ * Can the open batch also change this file, moving up to `copy` blocks to up
+ * to `need` blocks that are free now, in up to `pieces` more extents?
+ */
+int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
+		     blk64_t need, __u32 pieces);
+/* Marks a file as changed by the open batch; its layout may be edited. */
+errcode_t batcher_touch(struct batcher *b, __u32 inode);
+/* Replaces [lblk, lblk + len), within one extent, by pieces of that length. */
+errcode_t batcher_edit(struct batcher *b, __u32 inode, __u32 lblk, __u32 len,
+		       const struct e4df_extent *piece, __u32 count);
+/* Replaces the whole layout; v is taken over. */
+void batcher_replace(struct batcher *b, __u32 inode, struct e4df_extent *v,
+		     __u32 count);
+/*
+ * The file gives up a range that it has now: reserved for the window being
+ * cleared, else free at once if it was taken in this batch, else pending.
+ */
+errcode_t batcher_vacate(struct batcher *b, __u32 inode,
+			 const struct e4df_extent *e, int is_reserved);
+/* The mapping block at blk must go elsewhere in this batch. */
+errcode_t batcher_displace_tree(struct batcher *b, __u32 inode, blk64_t blk);
+/* Takes free blocks for a file. */
+errcode_t batcher_take(struct batcher *b, __u32 inode,
+		       const struct e4df_extent *e);
+/* Ends the open batch, if it has any change, and begins the next. */
+errcode_t batcher_close(struct batcher *b);
+
+/* plan_choose.c */
+#define MAX_PIECES 64
+
+/* A place for a file: pieces in the order of its blocks. */
+struct place {
+	struct e4df_range piece[MAX_PIECES];
+	__u32 count;
+	blk64_t spare;	/* blocks to clear behind the last piece */
+	blk64_t cost;	/* blocks to write */
+	int must_clear; /* something else is there now */
+};
+
+#define CHOOSE_PIECES 0x1 /* several free runs, if better than now */
+#define CHOOSE_CLEAR  0x2 /* windows to be cleared, too */
+
+/* Where a file would be near its inode: the first block of that group. */
+blk64_t choose_goal(const struct batcher *b, __u32 inode);
+
+/* The cheapest place for the file; *is_found tells whether there is one. */
+errcode_t choose_place(struct batcher *b, __u32 inode, unsigned int flags,
+		       struct place *ret, int *is_found);
+
+/* plan_window.c */
+
+/*
+ * Empties a place and reserves it; its spare becomes free with the open
+ * batch.  flush is called when that is full: it closes it, and may settle
+ * other files.  *is_done tells whether it was possible; if not, the place is
+ * given back as far as it was empty.
+ */
+errcode_t window_clear(struct batcher *b, __u32 inode,
+		       const struct place *place, errcode_t (*flush)(void *ctx),
+		       void *ctx, int *is_done);
+
+/* Gives a reserved place back. */
+errcode_t window_abandon(struct batcher *b, const struct place *place);
+
+/* Moves the file into a place that is free or reserved for it. */
+errcode_t window_settle(struct batcher *b, __u32 inode,
+			const struct place *place);
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "plan_priv.h"
+
+#include "e4df_err.h"
+
+static errcode_t add_free(struct space *space, blk64_t start, blk64_t len)
+{
+	errcode_t err = e4df_treap_insert(&space->free_at, start, len, 0, 0);
+
+	return err ? err : e4df_treap_insert(&space->free_by, len, start, 0, 0);
+}
+
+static void drop_free(struct space *space, blk64_t start, blk64_t len)
+{
+	e4df_treap_erase(&space->free_at, start, len);
+	e4df_treap_erase(&space->free_by, len, start);
+}
+
+static errcode_t add_file(struct space *space, const struct e4df_map *map,
+			  __u32 index)
+{
+	const struct e4df_inode *inode = e4df_map_inode(map, index);
+	const struct e4df_extent *e = e4df_map_extents(map, index);
+	errcode_t err = 0;
+
+	for (__u32 i = 0; i < inode->data && !err; i++)
+		err = e4df_treap_insert(&space->used, e[i].pblk, e[i].len,
+					index, e[i].lblk);
+	for (__u32 i = 0; i < inode->tree && !err; i++)
+		err = e4df_treap_insert(&space->used, e[inode->data + i].pblk,
+					1, index, LBLK_TREE);
+	return err;
+}
+
+errcode_t space_init(struct space *space, const struct e4df_map *map)
+{
+	const struct e4df_runs *unused = e4df_map_free_blocks(map);
+	errcode_t err = 0;
+
+	*space = (struct space){ .free_blocks = e4df_runs_blocks(unused) };
+	for (size_t i = 0; i < unused->count && !err; i++)
+		err = add_free(space, unused->v[i].start, unused->v[i].len);
+	for (__u32 i = 0; i < e4df_map_count(map) && !err; i++)
+		if (e4df_map_inode(map, i)->why == E4DF_MOVABLE)
+			err = add_file(space, map, i);
+	return err;
+}
+
+void space_release(struct space *space)
+{
+	e4df_treap_free(&space->used);
+	e4df_treap_free(&space->free_at);
+	e4df_treap_free(&space->free_by);
+}
+
+errcode_t space_take(struct space *space, blk64_t start, blk64_t len,
+		     __u32 owner, __u32 lblk)
+{
+	const struct e4df_node *n = e4df_treap_floor(&space->free_at, start);
+	blk64_t from, end;
+	errcode_t err = 0;
+
+	if (!n || n->key + n->len < start + len)
+		return E4DF_ET_OVERFLOW;
+	from = n->key;
+	end = n->key + n->len;
+	drop_free(space, from, n->len);
+	if (from < start)
+		err = add_free(space, from, start - from);
+	if (!err && end > start + len)
+		err = add_free(space, start + len, end - start - len);
+	space->free_blocks -= len;
+	return err ? err :
+		     e4df_treap_insert(&space->used, start, len, owner, lblk);
+}
+
+/* Cuts out the part of one used range that begins at start. */
+static errcode_t cut_one(struct space *space, blk64_t start, blk64_t len,
+			 blk64_t *done)
+{
+	const struct e4df_node *n = e4df_treap_floor(&space->used, start);
+	struct e4df_node whole;
+	errcode_t err = 0;
+
+	if (!n || n->key + n->len <= start)
+		return E4DF_ET_OVERFLOW;
+	whole = *n;
+	if (whole.key + whole.len < start + len)
+		len = whole.key + whole.len - start;
+	e4df_treap_erase(&space->used, whole.key, whole.len);
+	if (whole.key < start)
+		err = e4df_treap_insert(&space->used, whole.key,
+					start - whole.key, whole.owner,
+					whole.lblk);
+	if (!err && whole.key + whole.len > start + len) {
+		blk64_t skip = start + len - whole.key;
+
+		err = e4df_treap_insert(&space->used, start + len,
+					whole.len - skip, whole.owner,
+					whole.lblk == LBLK_TREE ?
+						LBLK_TREE :
+						whole.lblk + (__u32)skip);
+	}
+	*done = len;
+	return err;
+}
+
+static errcode_t cut(struct space *space, blk64_t start, blk64_t len)
+{
+	errcode_t err = 0;
+
+	while (len && !err) {
+		blk64_t done = 0;
+
+		err = cut_one(space, start, len, &done);
+		start += done;
+		len -= done;
+	}
+	return err;
+}
+
+errcode_t space_change(struct space *space, blk64_t start, blk64_t len,
+		       __u32 owner, __u32 lblk)
+{
+	errcode_t err = cut(space, start, len);
+
+	return err ? err :
+		     e4df_treap_insert(&space->used, start, len, owner, lblk);
+}
+
+errcode_t space_give(struct space *space, blk64_t start, blk64_t len)
+{
+	const struct e4df_node *n;
+	errcode_t err = cut(space, start, len);
+
+	if (err)
+		return err;
+	space->free_blocks += len;
+	n = e4df_treap_floor(&space->free_at, start);
+	if (n && n->key + n->len == start) {
+		start = n->key;
+		len += n->len;
+		drop_free(space, n->key, n->len);
+	}
+	n = e4df_treap_ceil(&space->free_at, start + len);
+	if (n && n->key == start + len) {
+		len += n->len;
+		drop_free(space, n->key, n->len);
+	}
+	return add_free(space, start, len);
+}
+
+const struct e4df_node *space_owner(const struct space *space, blk64_t blk)
+{
+	const struct e4df_node *n = e4df_treap_floor(&space->used, blk);
+
+	return n && n->key + n->len > blk ? n : NULL;
+}
+
+int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
+		    blk64_t *ret)
+{
+	const struct e4df_node *n = e4df_treap_fit(&space->free_at, goal, len);
+
+	if (!n)
+		n = e4df_treap_fit(&space->free_at, 0, len);
+	if (n)
+		*ret = n->key;
+	return n != NULL;
+}
+
+int space_find_tight(const struct space *space, blk64_t len, blk64_t *ret,
+		     blk64_t *ret_len)
+{
+	const struct e4df_node *n = e4df_treap_ceil(&space->free_by, len);
+
+	if (!n)
+		n = e4df_treap_floor(&space->free_by, UINT64_MAX);
+	if (!n)
+		return 0;
+	*ret = n->len; /* the start: see struct space */
+	*ret_len = n->key;
+	return 1;
+}

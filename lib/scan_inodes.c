@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scan_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ext2fs/ext2_ext_attr.h>
+#include <ext2fs/ext3_extents.h>
+
+#define TABLE_BYTES  (1 << 20) /* of an inode table, read at once */
+#define GROUPS_AHEAD 4	       /* tables announced ahead */
+
+/* What the walk along one group's inode table has counted. */
+struct group_count {
+	unsigned char *used; /* (owned) bitmap, as expected */
+	unsigned int used_inodes;
+	unsigned int directories;
+};
+
+/* Inodes of the group's table that may be in use. */
+static unsigned int table_inodes(struct scan *s, dgrp_t group)
+{
+	unsigned int all = s->geometry.inodes_per_group, unused;
+
+	if (!ext2fs_has_group_desc_csum(s->fs))
+		return all;
+	if (ext2fs_bg_flags_test(s->fs, group, EXT2_BG_INODE_UNINIT))
+		return 0;
+	unused = ext2fs_bg_itable_unused(s->fs, group);
+	if (unused <= all)
+		return all - unused;
+	e4df_scan_damage(s, 0, 0, "group %u: more unused inodes than inodes",
+			 group);
+	return all;
+}
+
+static enum e4df_kind kind_of(struct scan *s, ext2_ino_t ino,
+			      const struct ext2_inode_large *inode)
+{
+	struct ext2_super_block *sb = s->fs->super;
+
+	if ((ino < EXT2_FIRST_INODE(sb) && ino != EXT2_ROOT_INO) ||
+	    ino == sb->s_journal_inum || ino == sb->s_usr_quota_inum ||
+	    ino == sb->s_grp_quota_inum || ino == sb->s_prj_quota_inum ||
+	    (ext2fs_has_feature_orphan_file(sb) &&
+	     ino == sb->s_orphan_file_inum))
+		return E4DF_INTERNAL;
+	if (LINUX_S_ISDIR(inode->i_mode))
+		return E4DF_DIRECTORY;
+	if (LINUX_S_ISLNK(inode->i_mode))
+		return E4DF_SYMLINK;
+	return E4DF_REGULAR;
+}
+
+static int compare_inos(const void *a, const void *b)
+{
+	const ext2_ino_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static enum e4df_why why_of(struct scan *s, ext2_ino_t ino, enum e4df_kind kind,
+			    const struct ext2_inode_large *inode)
+{
+	if (kind == E4DF_INTERNAL)
+		return E4DF_WHY_INTERNAL;
+	if (inode->i_flags & (EXT2_IMMUTABLE_FL | EXT2_APPEND_FL))
+		return E4DF_WHY_IMMUTABLE;
+	if (s->boot_count &&
+	    bsearch(&ino, s->boot, s->boot_count, sizeof(ino), compare_inos))
+		return E4DF_WHY_BOOT;
+	if (!(inode->i_flags & EXT4_EXTENTS_FL))
+		return E4DF_WHY_BLOCK_MAPPED;
+	return E4DF_MOVABLE;
+}
+
+/* A swap file is whole pages, without holes (swapon would refuse it). */
+static errcode_t note_swap(struct scan *s, __u32 index,
+			   const struct ext2_inode_large *inode)
+{
+	__u64 size = EXT2_I_SIZE(inode);
+	errcode_t err;
+
+	if (e4df_map_inode(s->map, index)->kind != E4DF_REGULAR ||
+	    size < 10 * 4096 || size % 4096)
+		return 0;
+	err = e4df_grow(&s->swap, &s->swap_alloc, s->swap_count + 1,
+			sizeof(*s->swap));
+	if (!err)
+		s->swap[s->swap_count++] = index;
+	return err;
+}
+
+static blk64_t sectors_of(struct scan *s, struct ext2_inode_large *inode)
+{
+	blk64_t blocks = ext2fs_inode_i_blocks(s->fs, EXT2_INODE(inode));
+
+	if (ext2fs_has_feature_huge_file(s->fs->super) &&
+	    (inode->i_flags & EXT4_HUGE_FILE_FL))
+		blocks *= s->geometry.block_size / 512;
+	return blocks;
+}
+
+/* Decodes the root in place; deeper trees are read later, all together. */
+static errcode_t scan_extents(struct scan *s, __u32 index, ext2_ino_t ino,
+			      struct ext2_inode_large *inode, int has_xattr)
+{
+	const struct ext3_extent_header *head = (void *)inode->i_block;
+	struct scan_node root = {
+		.end = 1ULL << 32,
+		.deep = (__u32)s->deep_count,
+		.depth = ext2fs_le16_to_cpu(head->eh_depth),
+	};
+	struct scan_deep deep = {
+		.index = index,
+		.generation = inode->i_generation,
+		.sectors = sectors_of(s, inode),
+		.ino = ino,
+		.has_xattr_block = has_xattr,
+	};
+	blk64_t blocks = has_xattr ? 1 : 0;
+	errcode_t err;
+
+	err = e4df_grow(&s->deep, &s->deep_alloc, s->deep_count + 1,
+			sizeof(*s->deep));
+	if (err)
+		return err;
+	s->deep[s->deep_count] = deep;
+	s->temp_count = 0;
+	if (root.depth > 5) {
+		e4df_scan_damage(s, ino, 0, "extent tree is too deep");
+		return 0;
+	}
+	err = e4df_scan_node(s, head, sizeof(inode->i_block), &root, 0);
+	if (root.depth) {
+		s->deep_count++;
+		return err;
+	}
+	blocks += e4df_extents_blocks(s->temp, (__u32)s->temp_count);
+	if (!err && blocks * (s->geometry.block_size / 512) != deep.sectors)
+		e4df_scan_damage(s, ino, 0, "i_blocks is %llu, should be %llu",
+				 (unsigned long long)deep.sectors,
+				 (unsigned long long)blocks *
+					 (s->geometry.block_size / 512));
+	return err ? err :
+		     e4df_map_set_extents(s->map, index, s->temp,
+					  (__u32)s->temp_count, 0);
+}
+
+/* A block map (or the bad blocks), as ext2fs_block_iterate3 tells it. */
+struct block_walk {
+	struct scan *s;
+	struct e4df_extent *tree; /* (owned) */
+	size_t tree_count, tree_alloc;
+	ext2_ino_t ino;
+	errcode_t err;
+};
+
+static int visit_block(ext2_filsys fs, blk64_t *blk, e2_blkcnt_t lblk,
+		       blk64_t ref_blk, int ref_offset, void *data)
+{
+	struct block_walk *walk = data;
+	struct e4df_extent e = {
+		.pblk = *blk & E4DF_PBLK_MAX,
+		.lblk = (__u32)lblk,
+		.len = 1,
+	};
+
+	(void)fs;
+	(void)ref_blk;
+	(void)ref_offset;
+	if (!e4df_scan_is_in_range(walk->s, *blk, 1)) {
+		e4df_scan_damage(walk->s, walk->ino, *blk,
+				 "block number out of range");
+		return BLOCK_ABORT;
+	}
+	if (lblk >= 0) {
+		walk->err = e4df_scan_append(walk->s, &e);
+	} else {
+		e.lblk = 0;
+		e.flags = E4DF_EXTENT_TREE;
+		walk->err = e4df_grow(&walk->tree, &walk->tree_alloc,
+				      walk->tree_count + 1,
+				      sizeof(*walk->tree));
+		if (!walk->err)
+			walk->tree[walk->tree_count++] = e;
+	}
+	return walk->err ? BLOCK_ABORT : 0;
+}
+
+static errcode_t scan_block_map(struct scan *s, __u32 index, ext2_ino_t ino,
+				struct ext2_inode_large *inode)
+{
+	struct block_walk walk = { .s = s, .ino = ino };
+	__u32 data;
+	errcode_t err;
+
+	s->temp_count = 0;
+	err = ext2fs_block_iterate3(s->fs, ino, BLOCK_FLAG_READ_ONLY, NULL,
+				    visit_block, &walk);
+	if (!err)
+		err = walk.err;
+	data = (__u32)s->temp_count;
+	for (size_t i = 0; i < walk.tree_count && !err; i++)
+		err = e4df_scan_append(s, &walk.tree[i]);
+	free(walk.tree);
+	if (err == ENOMEM)
+		return err;
+	if (err) {
+		e4df_scan_damage(s, ino, 0, "block map cannot be read: %s",
+				 error_message(err));
+		return 0;
+	}
+	(void)inode;
+	return e4df_map_set_extents(s->map, index, s->temp, data,
+				    (__u32)s->temp_count - data);
+}
+
+/*
+ * Inode 7 maps the reserved descriptor blocks of all groups, which are
+ * metadata already; its own is the double indirect block alone.
+ */
+static errcode_t scan_resize(struct scan *s, __u32 index,
+			     const struct ext2_inode_large *inode)
+{
+	struct e4df_extent e = {
+		.pblk = inode->i_block[EXT2_DIND_BLOCK],
+		.len = 1,
+		.flags = E4DF_EXTENT_TREE,
+	};
+
+	if (!e.pblk)
+		return 0;
+	if (!e4df_scan_is_in_range(s, e.pblk, 1)) {
+		e4df_scan_damage(s, EXT2_RESIZE_INO, e.pblk,
+				 "block number out of range");
+		return 0;
+	}
+	return e4df_map_set_extents(s->map, index, &e, 0, 1);
+}
+
+static errcode_t note_xattr(struct scan *s, ext2_ino_t ino, blk64_t blk)
+{
+	errcode_t err;
+
+	if (!e4df_scan_is_in_range(s, blk, 1)) {
+		e4df_scan_damage(s, ino, blk, "xattr block out of range");
+		return 0;
+	}
+	err = e4df_grow(&s->xattrs, &s->xattr_alloc, s->xattr_count + 1,
+			sizeof(*s->xattrs));
+	if (!err)
+		s->xattrs[s->xattr_count++] = (struct scan_xattr){
+			.blk = blk,
+			.ino = ino,
+		};
+	return err;
+}
+
+static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
+			      struct ext2_inode_large *inode)
+{
+	blk64_t acl = ext2fs_file_acl_block(s->fs, EXT2_INODE(inode));
+	enum e4df_kind kind = kind_of(s, ino, inode);
+	enum e4df_why why = why_of(s, ino, kind, inode);
+	__u32 index;
+	errcode_t err = 0;
+
+	if (acl)
+		err = note_xattr(s, ino, acl);
+	if (err)
+		return err;
+	if (ino != EXT2_BAD_INO &&
+	    (!ext2fs_inode_has_valid_blocks2(s->fs, EXT2_INODE(inode)) ||
+	     !(LINUX_S_ISREG(inode->i_mode) || LINUX_S_ISDIR(inode->i_mode) ||
+	       LINUX_S_ISLNK(inode->i_mode))))
+		return 0;
+	if (!ext2fs_inode_i_blocks(s->fs, EXT2_INODE(inode)))
+		return 0; /* what it may map all the same is caught as
+				 * a difference to the bitmap */
+	err = e4df_map_add_inode(s->map, ino, kind, why, &index);
+	if (err)
+		return err;
+	if (ino == EXT2_RESIZE_INO)
+		return scan_resize(s, index, inode);
+	if (!(inode->i_flags & EXT4_EXTENTS_FL))
+		return scan_block_map(s, index, ino, inode);
+	err = scan_extents(s, index, ino, inode, acl != 0);
+	return err ? err : note_swap(s, index, inode);
+}
+
+static errcode_t scan_inode(struct scan *s, struct group_count *count,
+			    ext2_ino_t ino, struct ext2_inode_large *inode)
+{
+	unsigned int bit = (ino - 1) % s->geometry.inodes_per_group;
+	int is_reserved = ino < EXT2_FIRST_INODE(s->fs->super);
+
+	if (!inode->i_links_count && !is_reserved)
+		return 0;
+	count->used[bit / 8] |= (unsigned char)(1 << bit % 8);
+	count->used_inodes++;
+	if (!inode->i_links_count && ino != EXT2_BAD_INO)
+		return 0;
+	if (!ext2fs_inode_csum_verify(s->fs, ino, inode)) {
+		e4df_scan_damage(s, ino, 0, "wrong checksum");
+		return 0;
+	}
+	if (LINUX_S_ISDIR(inode->i_mode))
+		count->directories++;
+	return scan_mapping(s, ino, inode);
+}
+
+static errcode_t walk_table(struct scan *s, struct group_count *count,
+			    dgrp_t group, char *buf)
+{
+	unsigned int size = EXT2_INODE_SIZE(s->fs->super);
+	unsigned int bs = s->geometry.block_size;
+	unsigned int left = table_inodes(s, group);
+	ext2_ino_t ino = group * s->geometry.inodes_per_group + 1;
+	blk64_t blk = ext2fs_inode_table_loc(s->fs, group);
+	errcode_t err = 0;
+
+	while (left && !err) {
+		unsigned int n = TABLE_BYTES / size;
+		blk64_t blocks;
+
+		if (n > left)
+			n = left;
+		blocks = ((blk64_t)n * size + bs - 1) / bs;
+		err = e4df_gate_read(s->gate, blk, blocks, buf);
+		for (unsigned int i = 0; i < n && !err; i++)
+			err = scan_inode(s, count, ino++,
+					 (void *)(buf + (size_t)i * size));
+		blk += blocks;
+		left -= n;
+	}
+	return err;
+}
+
+static errcode_t check_inode_bitmap(struct scan *s, dgrp_t group,
+				    const struct group_count *count,
+				    unsigned char *buf)
+{
+	unsigned int bytes = s->geometry.inodes_per_group / 8;
+	blk64_t blk = ext2fs_inode_bitmap_loc(s->fs, group);
+	unsigned int unused = s->geometry.inodes_per_group - count->used_inodes;
+	errcode_t err;
+
+	s->free_inodes += unused;
+	if (ext2fs_bg_free_inodes_count(s->fs, group) != unused)
+		e4df_scan_damage(s, 0, 0,
+				 "group %u: %u free inodes, should "
+				 "be %u",
+				 group,
+				 ext2fs_bg_free_inodes_count(s->fs, group),
+				 unused);
+	if (ext2fs_bg_used_dirs_count(s->fs, group) != count->directories)
+		e4df_scan_damage(s, 0, 0,
+				 "group %u: %u directories, should "
+				 "be %u",
+				 group, ext2fs_bg_used_dirs_count(s->fs, group),
+				 count->directories);
+	if (ext2fs_has_group_desc_csum(s->fs) &&
+	    ext2fs_bg_flags_test(s->fs, group, EXT2_BG_INODE_UNINIT))
+		return 0;
+	err = e4df_gate_read(s->gate, blk, 1, buf);
+	if (err)
+		return err;
+	if (!ext2fs_inode_bitmap_csum_verify(s->fs, group, (char *)buf,
+					     (int)bytes))
+		e4df_scan_damage(s, 0, blk,
+				 "group %u: wrong checksum of the "
+				 "inode bitmap",
+				 group);
+	for (unsigned int i = 0; i < bytes; i++)
+		if (buf[i] != count->used[i]) {
+			e4df_scan_damage(s,
+					 group * s->geometry.inodes_per_group +
+						 i * 8 + 1,
+					 blk,
+					 "inode bitmap of "
+					 "group %u differs from the inodes "
+					 "in use",
+					 group);
+			break;
+		}
+	return 0;
+}
+
+static void announce(struct scan *s, dgrp_t group)
+{
+	unsigned int bs = s->geometry.block_size;
+	blk64_t bytes;
+
+	if (group >= s->geometry.groups)
+		return;
+	bytes = (blk64_t)table_inodes(s, group) * EXT2_INODE_SIZE(s->fs->super);
+	if (bytes)
+		e4df_gate_prefetch(s->gate,
+				   ext2fs_inode_table_loc(s->fs, group),
+				   (bytes + bs - 1) / bs);
+	e4df_gate_prefetch(s->gate, ext2fs_inode_bitmap_loc(s->fs, group), 1);
+	e4df_gate_prefetch(s->gate, ext2fs_block_bitmap_loc(s->fs, group), 1);
+}
+
+errcode_t e4df_scan_inode_tables(struct scan *s)
+{
+	struct group_count count = { .used = NULL };
+	unsigned int bs = s->geometry.block_size;
+	dgrp_t groups = s->geometry.groups;
+	char *buf = malloc(TABLE_BYTES + bs);
+	errcode_t err = 0;
+
+	count.used = malloc(bs);
+	if (!buf || !count.used)
+		err = ENOMEM;
+	for (dgrp_t g = 0; g < groups && !err; g++) {
+		if (g % GROUPS_AHEAD == 0)
+			for (dgrp_t k = g; k < g + 2 * GROUPS_AHEAD; k++)
+				announce(s, k);
+		memset(count.used, 0, bs);
+		count.used_inodes = 0;
+		count.directories = 0;
+		err = walk_table(s, &count, g, buf);
+		if (!err)
+			err = check_inode_bitmap(s, g, &count,
+						 (unsigned char *)buf);
+		e4df_event_advance(s->sink, g + 1, groups);
+	}
+	if (!err && s->free_inodes != s->fs->super->s_free_inodes_count)
+		e4df_scan_damage(s, 0, 0,
+				 "superblock: %u free inodes, should "
+				 "be %llu",
+				 s->fs->super->s_free_inodes_count,
+				 (unsigned long long)s->free_inodes);
+	free(count.used);
+	free(buf);
+	return err;
+}
+
+static int compare_xattrs(const void *a, const void *b)
+{
+	const struct scan_xattr *x = a, *y = b;
+
+	if (x->blk != y->blk)
+		return x->blk < y->blk ? -1 : 1;
+	return (x->ino > y->ino) - (x->ino < y->ino);
+}
+
+static blk64_t xattr_block(struct scan *s, size_t i)
+{
+	return s->xattrs[i].blk;
+}
+
+/* Called for each reference; the first one of a block looks at it. */
+static errcode_t visit_xattr(struct scan *s, size_t i, void *block)
+{
+	struct ext2_ext_attr_header *head = block;
+	const struct scan_xattr *x = &s->xattrs[i];
+	size_t refs = 1;
+
+	if (i && s->xattrs[i - 1].blk == x->blk)
+		return 0;
+	while (i + refs < s->xattr_count && s->xattrs[i + refs].blk == x->blk)
+		refs++;
+	if (ext2fs_le32_to_cpu(head->h_magic) != EXT2_EXT_ATTR_MAGIC)
+		e4df_scan_damage(s, x->ino, x->blk, "not an xattr block");
+	else if (!ext2fs_ext_attr_block_csum_verify(s->fs, x->ino, x->blk,
+						    head))
+		e4df_scan_damage(s, x->ino, x->blk,
+				 "wrong checksum of an xattr block");
+	else if (ext2fs_le32_to_cpu(head->h_refcount) != refs)
+		e4df_scan_damage(s, x->ino, x->blk,
+				 "xattr block has %u "
+				 "owners, should have %u",
+				 (unsigned int)refs,
+				 ext2fs_le32_to_cpu(head->h_refcount));
+	return e4df_runs_push(&s->fixed, x->blk, 1);
+}
+
+errcode_t e4df_scan_xattrs(struct scan *s)
+{
+	blk64_t shared;
+	errcode_t err;
+
+	if (s->xattr_count)
+		qsort(s->xattrs, s->xattr_count, sizeof(*s->xattrs),
+		      compare_xattrs);
+	err = e4df_scan_read_sorted(s, s->xattr_count, xattr_block,
+				    visit_xattr);
+	shared = e4df_runs_sort(&s->fixed);
+	if (!err && shared)
+		e4df_scan_damage(s, 0, 0,
+				 "%llu blocks of metadata are "
+				 "claimed twice",
+				 (unsigned long long)shared);
+	return err;
+}

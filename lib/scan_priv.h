@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * scan_priv - what the parts of scan share; no one else includes it
+ *
+ *	scan.c		the order of things, and the claim check
+ *	scan_inodes.c	inode tables, roots, block maps
+ *	scan_tree.c	extent tree blocks, level by level
+ *	scan_groups.c	group metadata, bitmaps and counts
+ *	scan_pins.c	swap files and what lies below /boot
+ */
+#ifndef E4DF_SCAN_PRIV_H
+#define E4DF_SCAN_PRIV_H
+
+#include "scan.h"
+
+/* An inode whose mapping does not fit into its root. */
+struct scan_deep {
+	__u32 index; /* in the map */
+	__u32 generation;
+	blk64_t sectors; /* i_blocks, in 512 bytes */
+	ext2_ino_t ino;
+	int has_xattr_block;
+};
+
+/* A mapping block still to be read. */
+struct scan_node {
+	blk64_t pblk;
+	blk64_t end; /* first lblk that does not belong to it */
+	__u32 lblk;  /* first lblk that does */
+	__u32 deep;  /* index of its inode in scan->deep */
+	int depth;   /* 0 = leaf */
+};
+
+/* One extent or mapping block of a deep inode, in the order of discovery. */
+struct scan_piece {
+	struct e4df_extent extent;
+	__u32 deep;
+	__u32 level; /* 0 = data, else distance from the root */
+};
+
+/* A reference to an xattr block. */
+struct scan_xattr {
+	blk64_t blk;
+	ext2_ino_t ino;
+};
+
+struct scan {
+	/* Immutable. */
+	struct e4df_volume *vol; /* (borrowed) */
+	ext2_filsys fs;		 /* (borrowed from vol) */
+	struct e4df_gate *gate;	 /* (borrowed from vol) */
+	struct e4df_sink *sink;	 /* (borrowed) */
+	struct e4df_geometry geometry;
+	/* Mutable. */
+	struct e4df_map *map;	/* (owned) */
+	struct e4df_runs fixed; /* metadata of the groups */
+	struct scan_deep *deep; /* (owned) */
+	size_t deep_count, deep_alloc;
+	struct scan_node *nodes; /* (owned) the next level */
+	size_t node_count, node_alloc;
+	struct scan_piece *pieces; /* (owned) */
+	size_t piece_count, piece_alloc;
+	struct scan_xattr *xattrs; /* (owned) */
+	size_t xattr_count, xattr_alloc;
+	struct e4df_extent *temp; /* (owned) one inode's list */
+	size_t temp_count, temp_alloc;
+	ext2_ino_t *boot; /* (owned) sorted: below /boot */
+	size_t boot_count, boot_alloc;
+	ext2_ino_t *swap; /* (owned) may be swap files */
+	size_t swap_count, swap_alloc;
+	blk64_t free_inodes;  /* as counted */
+	unsigned long damage; /* findings so far */
+};
+
+/* Notes a contradiction in the file system; only the first few are told. */
+void e4df_scan_damage(struct scan *s, ext2_ino_t ino, blk64_t blk,
+		      const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Is [pblk, pblk + len) within the file system? */
+int e4df_scan_is_in_range(const struct scan *s, blk64_t pblk, blk64_t len);
+
+/*
+ * Calls visit for each of count block numbers, which ascend; blocks that lie
+ * close together are read together.  A block number may repeat.
+ */
+errcode_t e4df_scan_read_sorted(struct scan *s, size_t count,
+				blk64_t (*blk)(struct scan *s, size_t i),
+				errcode_t (*visit)(struct scan *s, size_t i,
+						   void *block));
+
+/* Appends to the list in `temp`, joining what is adjacent and alike. */
+errcode_t e4df_scan_append(struct scan *s, const struct e4df_extent *e);
+
+/* Decodes one node; depth 0 goes to piece or temp, others to nodes. */
+errcode_t e4df_scan_node(struct scan *s, const void *node, size_t bytes,
+			 const struct scan_node *where, __u32 level);
+
+errcode_t e4df_scan_group_metadata(struct scan *s);
+errcode_t e4df_scan_inode_tables(struct scan *s);
+errcode_t e4df_scan_trees(struct scan *s);
+errcode_t e4df_scan_xattrs(struct scan *s);
+errcode_t e4df_scan_bitmaps(struct scan *s, const struct e4df_runs *used);
+errcode_t e4df_scan_find_boot(struct scan *s);
+errcode_t e4df_scan_find_swap(struct scan *s);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "stats.h"
+
+#include <string.h>
+
+static int is_worse(const struct e4df_worst *a, const struct e4df_worst *b)
+{
+	__u32 x = a->runs - a->ideal, y = b->runs - b->ideal;
+
+	return x != y ? x > y : a->ino < b->ino;
+}
+
+static void rank(struct e4df_stats *stats, const struct e4df_worst *file)
+{
+	unsigned int at = stats->worst_count;
+
+	while (at && is_worse(file, &stats->worst[at - 1])) {
+		if (at < E4DF_WORST)
+			stats->worst[at] = stats->worst[at - 1];
+		at--;
+	}
+	if (at < E4DF_WORST)
+		stats->worst[at] = *file;
+	if (stats->worst_count < E4DF_WORST)
+		stats->worst_count++;
+}
+
+static void count_file(const struct e4df_map *map, __u32 index,
+		       struct e4df_stats *stats)
+{
+	const struct e4df_inode *inode = e4df_map_inode(map, index);
+	const struct e4df_extent *e = e4df_map_extents(map, index);
+	struct e4df_worst file = {
+		.ino = inode->ino,
+		.why = inode->why,
+		.runs = e4df_extents_runs(e, inode->data),
+		.blocks = e4df_extents_blocks(e, inode->data),
+	};
+
+	if (!file.blocks)
+		return;
+	file.ideal = e4df_map_ideal(map, file.blocks);
+	stats->files++;
+	stats->runs += file.runs;
+	stats->ideal_runs += file.ideal;
+	stats->blocks += file.blocks;
+	stats->followers += file.blocks - 1;
+	stats->in_place += file.blocks - file.runs;
+	if (file.runs <= file.ideal)
+		return;
+	stats->fragmented++;
+	stats->fragmented_blocks += file.blocks;
+	stats->left[file.why]++;
+	rank(stats, &file);
+}
+
+void e4df_stats_take(const struct e4df_map *map, struct e4df_stats *stats)
+{
+	const struct e4df_runs *unused = e4df_map_free_blocks(map);
+
+	memset(stats, 0, sizeof(*stats));
+	for (__u32 i = 0; i < e4df_map_count(map); i++)
+		if (e4df_map_inode(map, i)->kind != E4DF_INTERNAL)
+			count_file(map, i, stats);
+	stats->free_blocks = e4df_runs_blocks(unused);
+	stats->free_runs = unused->count;
+	stats->largest_free = e4df_runs_longest(unused);
+}
+
+double e4df_stats_score(const struct e4df_stats *stats)
+{
+	if (!stats->followers)
+		return 1.0;
+	return (double)stats->in_place / (double)stats->followers;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "super.h"
+
+#include <string.h>
+
+#define CHECKSUM_AT	offsetof(struct ext2_super_block, s_checksum)
+#define LAST_MOUNTED_AT offsetof(struct ext2_super_block, s_last_mounted)
+#define SEAL_AT		(LAST_MOUNTED_AT + 60)
+
+_Static_assert(CHECKSUM_AT == 0x3fc, "ext4 superblock checksum");
+_Static_assert(SEAL_AT == 0xc4, "the seal lies in the first sector");
+_Static_assert(sizeof(struct ext2_super_block) == E4DF_SUPER_SIZE, "size");
+
+static int has_checksum(const struct ext2_super_block *sb)
+{
+	return (sb->s_feature_ro_compat &
+		EXT4_FEATURE_RO_COMPAT_METADATA_CSUM) != 0;
+}
+
+static __u32 checksum(const void *sb)
+{
+	return ext2fs_crc32c_le(~0U, sb, CHECKSUM_AT);
+}
+
+int e4df_super_is_valid(const struct ext2_super_block *sb)
+{
+	return !has_checksum(sb) || checksum(sb) == sb->s_checksum;
+}
+
+int e4df_super_can_seal(const struct ext2_super_block *sb)
+{
+	return strnlen((const char *)sb->s_last_mounted, 64) < 60;
+}
+
+/*
+ * The CRC is affine over GF(2) in the four sealing bytes x:
+ * crc(x) = crc(0) + M x.  M is invertible, as any 32 consecutive message bits
+ * reach any CRC value.  The columns of M are the CRCs of single bits in an
+ * image of zeros; Gauss-Jordan elimination finds x with M x = wanted.
+ */
+static __u32 solve(__u32 wanted)
+{
+	unsigned char zeros[E4DF_SUPER_SIZE] = { 0 };
+	__u32 base = checksum(zeros), x = 0;
+	__u32 column[32], origin[32];
+	unsigned int i, j;
+
+	for (i = 0; i < 32; i++) {
+		zeros[SEAL_AT + i / 8] = (unsigned char)(1 << i % 8);
+		column[i] = checksum(zeros) ^ base;
+		origin[i] = 1U << i;
+		zeros[SEAL_AT + i / 8] = 0;
+	}
+	for (i = 0; i < 32; i++) {
+		__u32 bit = 1U << i;
+
+		for (j = i; j < 31 && !(column[j] & bit); j++)
+			;
+		__u32 c = column[j], o = origin[j];
+
+		column[j] = column[i];
+		origin[j] = origin[i];
+		column[i] = c;
+		origin[i] = o;
+		for (j = i + 1; j < 32; j++)
+			if (column[j] & bit) {
+				column[j] ^= c;
+				origin[j] ^= o;
+			}
+		if (wanted & bit) {
+			wanted ^= c;
+			x ^= o;
+		}
+	}
+	return x;
+}
+
+int e4df_super_seal(struct ext2_super_block *sb)
+{
+	unsigned char *seal = (unsigned char *)sb + SEAL_AT;
+	__u32 x;
+
+	if (!has_checksum(sb))
+		return 1;
+	if (!e4df_super_can_seal(sb)) {
+		sb->s_checksum = checksum(sb);
+		return 0;
+	}
+	memset(seal, 0, 4);
+	x = solve(checksum(sb) ^ sb->s_checksum);
+	for (int i = 0; i < 4; i++)
+		seal[i] = (unsigned char)(x >> 8 * i);
+	return 1;
+}

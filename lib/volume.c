@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "volume.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "e4df_err.h"
+#include "features.h"
+#include "jbd2_disk.h"
+#include "probe.h"
+#include "super.h"
+
+struct e4df_volume {
+	/* Immutable once open. */
+	const char *path; /* (borrowed) */
+	uint64_t offset;  /* bytes */
+	unsigned int flags;
+	struct e4df_sink *sink;	      /* (borrowed) */
+	int fd;			      /* (owned) holds the locks */
+	uint64_t size;		      /* bytes, of the device or image */
+	ext2_filsys fs;		      /* (owned) */
+	struct e4df_gate *gate;	      /* (borrowed from fs->io) */
+	struct e4df_runs super_grant; /* the superblock's block */
+	struct e4df_runs mmp_grant;   /* the MMP block */
+	int has_mmp;		      /* we hold the MMP block */
+	/* Mutable. */
+	struct ext2_super_block super; /* as on disk now */
+};
+
+ext2_filsys e4df_volume_fs(const struct e4df_volume *vol)
+{
+	return vol->fs;
+}
+
+struct e4df_gate *e4df_volume_gate(const struct e4df_volume *vol)
+{
+	return vol->gate;
+}
+
+struct e4df_sink *e4df_volume_sink(const struct e4df_volume *vol)
+{
+	return vol->sink;
+}
+
+const struct ext2_super_block *e4df_volume_super(const struct e4df_volume *vol)
+{
+	return &vol->super;
+}
+
+void e4df_volume_set_super(struct e4df_volume *vol,
+			   const struct ext2_super_block *sb)
+{
+	vol->super = *sb;
+}
+
+blk64_t e4df_volume_super_block(const struct e4df_volume *vol)
+{
+	return E4DF_SUPER_OFFSET / vol->fs->blocksize;
+}
+
+unsigned int e4df_volume_super_offset(const struct e4df_volume *vol)
+{
+	return E4DF_SUPER_OFFSET % vol->fs->blocksize;
+}
+
+/* The checks that need no more than the superblock itself. */
+static errcode_t check_super(struct e4df_volume *vol)
+{
+	struct ext2_super_block *sb = &vol->super;
+	uint64_t blocks, bytes;
+	ssize_t got;
+	errcode_t err;
+
+	got = pread(vol->fd, sb, sizeof(*sb),
+		    (off_t)(vol->offset + E4DF_SUPER_OFFSET));
+	if (got != sizeof(*sb))
+		return e4df_event_fail(vol->sink,
+				       got < 0 ? errno : E4DF_ET_SHORT,
+				       "the superblock of %s "
+				       "cannot be read",
+				       vol->path);
+	err = e4df_features_check(sb, vol->path, vol->sink);
+	if (err)
+		return err;
+	if (!e4df_super_is_valid(sb))
+		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
+				       "%s: the superblock's checksum is "
+				       "wrong; run e2fsck -f first",
+				       vol->path);
+	if (sb->s_log_block_size > 6)
+		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
+				       "%s: the block size in the superblock "
+				       "is impossible; run e2fsck -f first",
+				       vol->path);
+	blocks = ext2fs_blocks_count(sb);
+	if (__builtin_mul_overflow(blocks, 1024ULL << sb->s_log_block_size,
+				   &bytes) ||
+	    bytes > vol->size - vol->offset)
+		return e4df_event_fail(
+			vol->sink, E4DF_ET_SHORT,
+			"%s is shorter than its file system "
+			"(%llu blocks of %u bytes); is the image "
+			"truncated?",
+			vol->path, (unsigned long long)blocks,
+			1024U << sb->s_log_block_size);
+	return e4df_features_check_state(sb, vol->path, vol->sink);
+}
+
+static errcode_t open_fs(struct e4df_volume *vol)
+{
+	char options[64];
+	errcode_t err;
+
+	snprintf(options, sizeof(options), "fd=%d&offset=%llu", vol->fd,
+		 (unsigned long long)vol->offset);
+	err = ext2fs_open2(vol->path, options,
+			   EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES |
+				   EXT2_FLAG_SKIP_MMP,
+			   0, 0, e4df_gate_manager(), &vol->fs);
+	if (err)
+		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
+				       "%s: %s; run e2fsck -f first", vol->path,
+				       error_message(err));
+	vol->gate = e4df_gate_of(vol->fs->io);
+	e4df_gate_set_sink(vol->gate, vol->sink);
+	return e4df_runs_push(&vol->super_grant, e4df_volume_super_block(vol),
+			      1);
+}
+
+/*
+ * A journal that is marked clean in the superblock but has a transaction, or
+ * an error number, is as dirty as one that is marked.
+ */
+static errcode_t check_journal(struct e4df_volume *vol)
+{
+	struct jbd2_super *jsb;
+	blk64_t blk;
+	errcode_t err;
+
+	if (!ext2fs_has_feature_journal(vol->fs->super) ||
+	    !vol->super.s_journal_inum)
+		return vol->flags & E4DF_VOLUME_REPORT ?
+			       0 :
+			       e4df_event_fail(
+				       vol->sink, E4DF_ET_NO_JOURNAL,
+				       "%s has no internal journal, which a "
+				       "safe run needs for now (tune2fs -j "
+				       "makes one); nothing done",
+				       vol->path);
+	err = ext2fs_bmap2(vol->fs, vol->super.s_journal_inum, NULL, NULL, 0, 0,
+			   NULL, &blk);
+	if (err || !blk || blk >= ext2fs_blocks_count(vol->fs->super))
+		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
+				       "%s: the journal inode is damaged; run "
+				       "e2fsck -f first",
+				       vol->path);
+	jsb = malloc(vol->fs->blocksize);
+	if (!jsb)
+		return ENOMEM;
+	err = e4df_gate_read(vol->gate, blk, 1, jsb);
+	if (!err && ext2fs_be32_to_cpu(jsb->head.magic) == JBD2_MAGIC &&
+	    (jsb->start || jsb->error))
+		err = e4df_event_fail(vol->sink, E4DF_ET_DIRTY_JOURNAL,
+				      "%s has a journal that must be "
+				      "replayed; run e2fsck -p first (or use "
+				      "-p)",
+				      vol->path);
+	free(jsb);
+	return err;
+}
+
+/*
+ * libext2fs keeps the MMP protocol, through fs->io and a descriptor of its
+ * own that knows no offset.
+ */
+static errcode_t hold_mmp(struct e4df_volume *vol)
+{
+	ext2_filsys fs = vol->fs;
+	errcode_t err;
+
+	if (!ext2fs_has_feature_mmp(fs->super))
+		return 0;
+	if (vol->offset)
+		return e4df_event_fail(vol->sink, E4DF_ET_FEATURE,
+				       "%s has the feature mmp, which is not "
+				       "supported at an offset; use losetup "
+				       "-o",
+				       vol->path);
+	err = e4df_runs_push(&vol->mmp_grant, fs->super->s_mmp_block, 1);
+	if (err)
+		return err;
+	fs->flags &= ~EXT2_FLAG_SKIP_MMP;
+	fs->flags |= EXT2_FLAG_RW;
+	e4df_gate_grant(vol->gate, &vol->mmp_grant, "multi-mount protection");
+	err = ext2fs_mmp_start(fs);
+	e4df_gate_grant(vol->gate, NULL, NULL);
+	fs->flags &= ~EXT2_FLAG_RW;
+	if (err)
+		return e4df_event_fail(vol->sink, E4DF_ET_BUSY,
+				       "%s may be in use by another host (%s);"
+				       " if it is not, see tune2fs -E "
+				       "clear_mmp",
+				       vol->path, error_message(err));
+	vol->has_mmp = 1;
+	return 0;
+}
+
+errcode_t e4df_volume_refresh(struct e4df_volume *vol)
+{
+	errcode_t err;
+
+	if (!vol->has_mmp)
+		return 0;
+	vol->fs->flags |= EXT2_FLAG_RW;
+	e4df_gate_grant(vol->gate, &vol->mmp_grant, "multi-mount protection");
+	err = ext2fs_mmp_update2(vol->fs, 0);
+	e4df_gate_grant(vol->gate, NULL, NULL);
+	vol->fs->flags &= ~EXT2_FLAG_RW;
+	return err;
+}
+
+static void release_mmp(struct e4df_volume *vol)
+{
+	if (!vol->has_mmp)
+		return;
+	vol->fs->flags |= EXT2_FLAG_RW;
+	e4df_gate_grant(vol->gate, &vol->mmp_grant, "multi-mount protection");
+	ext2fs_mmp_stop(vol->fs);
+	e4df_gate_grant(vol->gate, NULL, NULL);
+	vol->fs->flags &= ~EXT2_FLAG_RW;
+}
+
+void e4df_volume_close(struct e4df_volume *vol)
+{
+	if (!vol)
+		return;
+	if (vol->fs) {
+		release_mmp(vol);
+		ext2fs_free(vol->fs);
+	}
+	if (vol->fd >= 0)
+		close(vol->fd);
+	e4df_runs_free(&vol->super_grant);
+	e4df_runs_free(&vol->mmp_grant);
+	free(vol);
+}
+
+static errcode_t open_once(const char *path, uint64_t offset,
+			   unsigned int flags, struct e4df_sink *sink,
+			   struct e4df_volume **ret)
+{
+	unsigned int probe = flags & E4DF_VOLUME_WRITE ? E4DF_PROBE_WRITE : 0;
+	struct e4df_volume *vol = calloc(1, sizeof(*vol));
+	errcode_t err;
+
+	if (!vol)
+		return ENOMEM;
+	vol->path = path;
+	vol->offset = offset;
+	vol->flags = flags;
+	vol->sink = sink;
+	vol->fd = -1;
+	err = e4df_probe_open(path, probe, sink, &vol->fd, &vol->size);
+	if (!err && offset >= vol->size)
+		err = e4df_event_fail(sink, E4DF_ET_SHORT,
+				      "%s is shorter than the offset", path);
+	if (!err)
+		err = e4df_probe_identify(vol->fd, path, offset, sink);
+	if (!err)
+		err = check_super(vol);
+	if (!err)
+		err = open_fs(vol);
+	if (!err)
+		err = check_journal(vol);
+	if (!err && flags & E4DF_VOLUME_WRITE)
+		err = hold_mmp(vol);
+	if (err)
+		e4df_volume_close(vol);
+	else
+		*ret = vol;
+	return err;
+}
+
+/* e2fsck replays journals and knows how; its words go to standard error. */
+static errcode_t run_e2fsck(const char *path, uint64_t offset,
+			    struct e4df_sink *sink)
+{
+	char *target = NULL;
+	int status = -1;
+	pid_t pid;
+
+	if (asprintf(&target, offset ? "%s?offset=%llu" : "%s", path,
+		     (unsigned long long)offset) < 0)
+		return ENOMEM;
+	pid = fork();
+	if (!pid) {
+		dup2(STDERR_FILENO, STDOUT_FILENO);
+		execlp("e2fsck", "e2fsck", "-p", target, (char *)NULL);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	free(target);
+	if (pid < 0)
+		return errno;
+	if (WIFEXITED(status) && WEXITSTATUS(status) <= 1)
+		return 0;
+	return e4df_event_fail(sink, E4DF_ET_FSCK,
+			       "e2fsck -p could not repair %s; run e2fsck -f "
+			       "by hand",
+			       path);
+}
+
+errcode_t e4df_volume_open(const char *path, uint64_t offset,
+			   unsigned int flags, struct e4df_sink *sink,
+			   struct e4df_volume **ret)
+{
+	struct e4df_sink quiet = { .ctx = NULL };
+	errcode_t err;
+
+	if (!(flags & E4DF_VOLUME_REPAIR))
+		return open_once(path, offset, flags, sink, ret);
+	/* The first try only finds out whether there is something to repair */
+	err = open_once(path, offset, E4DF_VOLUME_REPORT, &quiet, ret);
+	if (!err)
+		e4df_volume_close(*ret);
+	else if (err == E4DF_ET_ERROR_FS || err == E4DF_ET_NOT_CLEAN ||
+		 err == E4DF_ET_DIRTY_JOURNAL)
+		err = run_e2fsck(path, offset, sink);
+	else
+		err = 0; /* to be said by the real try */
+	*ret = NULL;
+	return err ? err : open_once(path, offset, flags, sink, ret);
+}
+
+errcode_t e4df_volume_reload(struct e4df_volume *vol)
+{
+	ext2_filsys fs = vol->fs;
+	char *at = (char *)fs->group_desc;
+	char *block = malloc(fs->blocksize);
+	errcode_t err;
+
+	if (!block)
+		return ENOMEM;
+	err = e4df_gate_read(vol->gate, e4df_volume_super_block(vol), 1, block);
+	if (!err)
+		memcpy(fs->super, block + e4df_volume_super_offset(vol),
+		       sizeof(*fs->super));
+	free(block);
+	if (!err && !e4df_super_is_valid(fs->super))
+		err = EXT2_ET_SB_CSUM_INVALID;
+	for (dgrp_t i = 0; i < fs->desc_blocks && !err; i++) {
+		blk64_t blk = ext2fs_descriptor_block_loc2(
+			fs, fs->super->s_first_data_block, i);
+
+		err = e4df_gate_read(vol->gate, blk, 1, at);
+		at += fs->blocksize;
+	}
+	return err;
+}
+
+/* Writes the superblock: one sector when that is enough to be valid (I7). */
+static errcode_t write_super(struct e4df_volume *vol,
+			     struct ext2_super_block *sb)
+{
+	int is_one_sector = e4df_super_seal(sb);
+	errcode_t err;
+
+	e4df_gate_grant(vol->gate, &vol->super_grant, "the volume");
+	err = e4df_gate_write_bytes(
+		vol->gate, E4DF_SUPER_OFFSET,
+		is_one_sector ? E4DF_SUPER_SECTOR : E4DF_SUPER_SIZE, sb);
+	e4df_gate_grant(vol->gate, NULL, NULL);
+	if (!err)
+		err = e4df_gate_flush(vol->gate);
+	if (!err)
+		vol->super = *sb;
+	return err;
+}
+
+errcode_t e4df_volume_begin(struct e4df_volume *vol)
+{
+	struct ext2_super_block sb = vol->super;
+
+	ext2fs_set_feature_journal_needs_recovery(&sb);
+	return write_super(vol, &sb); /* I7: before the log's start */
+}
+
+errcode_t e4df_volume_end(struct e4df_volume *vol)
+{
+	struct ext2_super_block sb = vol->super;
+
+	ext2fs_clear_feature_journal_needs_recovery(&sb);
+	return write_super(vol, &sb); /* I7: after the last checkpoint */
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * report - what a run found and did, as text or as JSON
+ *
+ * Whoever calls looks at the stream's error flag afterwards.
+ */
+#ifndef E4DF_REPORT_H
+#define E4DF_REPORT_H
+
+#include "options.h"
+
+#define REPORT_TEXT   512 /* bytes of a message, as long as any is */
+#define REPORT_DAMAGE 16  /* contradictions kept; the first ones */
+
+struct report {
+	const struct options *options;	    /* (borrowed) */
+	const struct e4df_outcome *outcome; /* (borrowed) NULL = no scan */
+	enum status status;
+	char failure[REPORT_TEXT]; /* "" without a failure */
+	struct {
+		ext2_ino_t ino; /* 0 = none */
+		blk64_t blk;	/* 0 = none */
+		char text[REPORT_TEXT];
+	} damage[REPORT_DAMAGE];
+	unsigned int damage_count;
+};
+
+/* Needs an outcome. */
+void report_text(FILE *out, const struct report *report);
+
+/* Works without an outcome too. */
+void report_json(FILE *out, const struct report *report);
+
+/* The figures by which files that stay fragmented are counted. */
+static inline const struct e4df_stats *
+report_end(const struct e4df_outcome *outcome)
+{
+	return outcome->has_plan ? &outcome->after : &outcome->before;
+}
+
+#endif

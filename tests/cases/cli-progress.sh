@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Progress goes where it was asked for, and nowhere else; an output that
+# cannot be written is told, and disturbs nothing.
+
+. "${0%/*}/../lib.sh"
+
+mkimg fresh 48M
+"$TOOLS/fragment" -s 1 -f 300 -p 60 fresh
+
+cp fresh plain.img
+assert_exit 0 "$E4OFFDEFRAG" plain.img
+assert_eq "" "$(cat err)" "standard error that is not a terminal"
+[ -s out ] || fail "no report"
+
+# Was the run of before.img what the run of plain.img was?
+assert_same_result()
+{
+	cmp plain.img "$1" || fail "$1 is not what it is without $2"
+}
+
+# -- -C fd: "phase current max device"
+
+cp fresh lines.img
+exec 3>lines
+assert_exit 0 "$E4OFFDEFRAG" -C 3 lines.img
+exec 3>&-
+assert_eq "" "$(cat err)" "standard error with -C 3"
+assert_same_result lines.img "-C"
+[ -s lines ] || fail "no progress"
+! grep -vxE '[1-5] [0-9]+ [1-9][0-9]* lines\.img' lines ||
+	fail "these lines are not as in e2fsck"
+awk '
+$1 < phase { print "phase " $1 " comes after " phase; exit 1 }
+$1 > phase { at = 0 }
+$2 < at { print "phase " $1 ": " $2 " comes after " at; exit 1 }
+$2 > $3 { print "phase " $1 ": " $2 " is behind " $3; exit 1 }
+{ phase = $1; at = $2; end[$1] = $3; last[$1] = $2 }
+END {
+	if (!(2 in end) || !(4 in end)) {
+		print "no lines for phase 2, or 4"
+		exit 1
+	}
+	for (i in end)
+		if (last[i] != end[i]) {
+			print "phase " i " ends at " last[i] " of " end[i]
+			exit 1
+		}
+}' lines || fail "the lines do not say how far the run is"
+
+# -- who reads the progress can go away
+
+cp fresh pipe.img
+exec 3> >(exec true)
+wait $!
+assert_exit 0 "$E4OFFDEFRAG" -C 3 pipe.img
+exec 3>&-
+assert_same_result pipe.img "a broken pipe"
+
+# -- a line for people
+
+assert_exit 0 "$E4OFFDEFRAG" -c -C 0 fresh
+assert_grep $'\r' err
+assert_eq "" "$(sed -E 's/.*\r *\r//' err)" "what the line leaves behind"
+if command -v script >/dev/null; then
+	terminal()
+	{
+		: >typescript
+		script -qec "'$E4OFFDEFRAG' $* fresh >/dev/null" typescript \
+			</dev/null >/dev/null || fail "on a terminal: $*"
+		sed '/^Script /d' typescript | tr -d '\n'
+	}
+	[[ $(terminal -c) = *$'\r'* ]] || fail "no progress on a terminal"
+	for args in "-c -q" "-c -v" "-c --json"; do
+		assert_eq "" "$(terminal "$args")" "on a terminal with $args"
+	done
+fi
+
+# -- standard output cannot be written
+
+for args in "" "-v" "--json"; do
+	cp fresh full.img
+	# shellcheck disable=SC2086
+	assert_exit 8 sh -c 'exec "$0" "$@" >/dev/full' \
+		"$E4OFFDEFRAG" $args full.img
+	assert_grep '^e4offdefrag: .*standard output: No space left' err
+	assert_same_result full.img "a full standard output"
+done
+for args in -c -n --help --version; do
+	assert_unchanged fresh assert_exit 8 sh -c 'exec "$0" "$@" >/dev/full' \
+		"$E4OFFDEFRAG" $args fresh
+	assert_grep '^e4offdefrag: .*standard output: No space left' err
+done
+assert_exit 0 sh -c 'exec "$0" "$@" >/dev/full' "$E4OFFDEFRAG" -qc fresh
+
+# -- no standard streams at all: none of the messages goes into the image
+
+cp fresh closed.img
+status=0
+"$E4OFFDEFRAG" closed.img <&- >&- 2>&- || status=$?
+assert_eq 8 "$status" "exit status without standard streams"
+assert_same_result closed.img "standard streams"

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Sourced first by every shell test (bash):
+#
+#	. "${0%/*}/../lib.sh"
+#
+# It moves into an empty directory that is removed at the end, whatever the
+# end is; what a test mounted or attached below that directory goes first.
+# `make check' sets E4OFFDEFRAG (the program), TOOLS (the directory of the test
+# tools) and srcdir. By hand: start the test from the build directory.
+#
+# A test fails by its exit status; status 77 is a skip, and the last line
+# printed is the reason.
+
+set -eEu -o pipefail
+export LC_ALL=C TZ=UTC0
+export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+: "${srcdir:=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}"
+: "${TOOLS:=$PWD/tests/tools}"
+: "${E4OFFDEFRAG:=$PWD/e4offdefrag}"
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/e4offdefrag-test.XXXXXX")
+
+cleanup()
+{
+	local status=$? left
+
+	trap - EXIT ERR
+	set +e
+	cd /
+	left=$(jobs -p)
+	[ -z "$left" ] || kill -KILL $left 2>/dev/null
+	wait 2>/dev/null
+	if [ "$(id -u)" = 0 ]; then
+		awk -v top="$tmp/" 'index($5, top) == 1 { print $5 }' \
+			/proc/self/mountinfo | tac | while read -r left; do
+			umount "$left" || umount -l "$left"
+		done
+		losetup -n -O NAME,BACK-FILE 2>/dev/null |
+			awk -v top="$tmp/" 'index($2, top) == 1 { print $1 }' |
+			while read -r left; do
+				losetup -d "$left"
+			done
+	fi
+	rm -rf "$tmp"
+	exit $status
+}
+trap cleanup EXIT
+trap 'echo "${0##*/}: line $LINENO: status $?" >&2' ERR
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+cd "$tmp"
+
+# ---- how a test ends early
+
+fail()
+{
+	echo "${0##*/}: $*" >&2
+	exit 1
+}
+
+skip()
+{
+	echo "$*"
+	exit 77
+}
+
+# need_cmd COMMAND [DEBIAN-PACKAGE]
+need_cmd()
+{
+	command -v "$1" >/dev/null || skip "needs $1 (Debian: ${2:-$1})"
+}
+
+skip_without_root()
+{
+	[ "$(id -u)" = 0 ] || skip "needs root"
+}
+
+# Root and loop devices are there, and the kernel mounts ext4 from them.
+skip_without_mount()
+{
+	local probe=$tmp/probe.img
+
+	skip_without_root
+	mkimg "$probe" 4M
+	mkdir -p "$probe.d"
+	mount -o loop,ro "$probe" "$probe.d" 2>/dev/null ||
+		skip "needs loop devices and an ext4 kernel"
+	umount "$probe.d"
+	rm -r "$probe" "$probe.d"
+}
+
+# ---- images
+
+# mkimg FILE SIZE [MKE2FS-OPTION...]
+# The same arguments make the same image, at any time and on any machine.
+mkimg()
+{
+	local file=$1 size=$2
+
+	shift 2
+	rm -f "$file"
+	truncate -s "$size" "$file"
+	E2FSPROGS_FAKE_TIME=1600000000 mke2fs -q -F -t ext4 \
+		-U 5a3f6d70-1d2c-4e9b-8a51-0e4f0ff5e700 \
+		-E hash_seed=c0ffee00-0000-4000-8000-000000000001 "$@" "$file" ||
+		fail "mke2fs $* failed"
+}
+
+# digest IMAGE
+# Prints what the files of an image are: names, contents, metadata.
+digest()
+{
+	"$TOOLS/imgsum" "$1"
+}
+
+# ---- what must be true
+
+# assert_eq WANTED FOUND [WHAT]
+assert_eq()
+{
+	[ "$1" = "$2" ] && return
+	printf 'wanted: %s\nfound:  %s\n' "$1" "$2" >&2
+	fail "${3:-values differ}"
+}
+
+# assert_exit STATUS COMMAND...
+# Leaves the two outputs in the files out and err of the current directory.
+assert_exit()
+{
+	local want=$1 got=0
+
+	shift
+	"$@" >out 2>err || got=$?
+	[ "$got" = "$want" ] && return
+	printf -- '--- out\n' >&2
+	tail -n 40 out >&2
+	printf -- '--- err\n' >&2
+	tail -n 40 err >&2
+	fail "exit status $got, not $want: $*"
+}
+
+# assert_unchanged IMAGE COMMAND...
+# The image has the same bytes after the command. Its status is passed on, so
+# a refusal reads: assert_unchanged IMAGE assert_exit 8 COMMAND...
+assert_unchanged()
+{
+	local image=$1 before after status=0
+
+	shift
+	before=$(sha256sum <"$image")
+	"$@" || status=$?
+	after=$(sha256sum <"$image")
+	[ "$before" = "$after" ] || fail "wrote to $image: $*"
+	return $status
+}
+
+# assert_grep PATTERN FILE
+assert_grep()
+{
+	grep -q -e "$1" "$2" && return
+	cat "$2" >&2
+	fail "no line of $2 matches: $1"
+}
+
+# assert_clean IMAGE
+assert_clean()
+{
+	e2fsck -fn "$1" >fsck.out 2>&1 && return
+	cat fsck.out >&2
+	fail "e2fsck finds errors in $1"
+}
