@@ -8,9 +8,9 @@
 #define WINDOW_RANGES 8192 /* used ranges looked at for a window */
 #define SPARE_SHARE   4	   /* of a batch's data, cleared at once */
 #define PIECE_COST    8	   /* blocks: a piece displaced costs metadata */
-#define NEVER \
-	(1ULL << 44) /* a cost that is not paid; a sum of
-					 * WINDOW_RANGES such fits 64 bits */
+
+/* A cost that is not paid; a sum of WINDOW_RANGES such fits 64 bits. */
+#define NEVER (1ULL << 44)
 
 /*
  * Dense position: the number of blocks the file has before a logical block.

@@ -180,17 +180,15 @@ static const char *image_format(const char *head)
 		const char *magic, *name;
 		size_t len, at;
 	} formats[] = {
-		{ "QFI\xfb", "qcow2 image", 4, 0 },
-		{ "KDMV", "VMDK image", 4, 0 },
-		{ "vhdxfile", "VHDX image", 8, 0 },
-		{ "conectix", "VHD image", 8, 0 },
-		{ "\x7f\x10\xda\xbe", "VDI image", 4, 64 },
-		{ "QED", "QED image", 4, 0 },
-		{ "\x1f\x8b", "gzip file", 2, 0 },
-		{ "\x28\xb5\x2f\xfd", "zstd file", 4, 0 },
-		{ "\xfd"
-		  "7zXZ",
-		  "xz file", 5, 0 },
+		{ "QFI\xfb", "a qcow2 image", 4, 0 },
+		{ "KDMV", "a VMDK image", 4, 0 },
+		{ "vhdxfile", "a VHDX image", 8, 0 },
+		{ "conectix", "a VHD image", 8, 0 },
+		{ "\x7f\x10\xda\xbe", "a VDI image", 4, 64 },
+		{ "QED", "a QED image", 4, 0 },
+		{ "\x1f\x8b", "a gzip file", 2, 0 },
+		{ "\x28\xb5\x2f\xfd", "a zstd file", 4, 0 },
+		{ "\xfd\x37zXZ", "an xz file", 5, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
@@ -204,8 +202,8 @@ static errcode_t refuse_contents(struct e4df_sink *sink, const char *path,
 				 const char *what, const char *advice)
 {
 	return e4df_event_fail(sink, E4DF_ET_NOT_EXT,
-			       "%s contains a %s, not an ext2/3/4 file "
-			       "system%s%s",
+			       "%s contains %s, not an ext2/3/4 file system"
+			       "%s%s",
 			       path, what, *advice ? "; " : "", advice);
 }
 

@@ -58,6 +58,8 @@ static void catch_signals(void)
 			sigaction(signals[i], &action, NULL);
 	}
 	sigaction(SIGPIPE, &ignore, NULL);
+	/* another program opens the image while its lease is asked for */
+	sigaction(SIGIO, &ignore, NULL);
 }
 
 /*
