@@ -86,7 +86,7 @@ static errcode_t do_open(struct run *run)
 		flags |= E4DF_VOLUME_REPORT;
 	if (o->flags & E4DF_RUN_REPAIR)
 		flags |= E4DF_VOLUME_REPAIR;
-	return e4df_volume_open(o->path, o->offset, flags, run->sink,
+	return e4df_volume_open(o->path, o->offset, flags, o->tap, run->sink,
 				&run->vol);
 }
 

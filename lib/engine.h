@@ -14,6 +14,7 @@
 #include <signal.h>
 
 #include "event.h"
+#include "gate.h"
 #include "stats.h"
 
 #define E4DF_RUN_REPORT 0x1 /* open and scan only */
@@ -34,6 +35,7 @@ struct e4df_options {
 	uint64_t offset;    /* bytes, of the file system in path */
 	unsigned int flags; /* E4DF_RUN_ */
 	const volatile sig_atomic_t *cancel; /* (borrowed) stop when set */
+	const struct e4df_gate_tap *tap;     /* (borrowed) NULL for none */
 };
 
 /* What a run found and did.  Byte figures are data, without metadata. */

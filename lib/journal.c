@@ -90,7 +90,8 @@ static errcode_t bad(struct e4df_journal *j, const char *what)
 static errcode_t unusable(struct e4df_journal *j, const char *what)
 {
 	return e4df_event_fail(j->sink, E4DF_ET_NO_JOURNAL,
-			       "the journal cannot be used: %s; nothing done",
+			       "the journal cannot be used: %s; make it anew "
+			       "(tune2fs -O ^has_journal, then tune2fs -j)",
 			       what);
 }
 

@@ -282,6 +282,42 @@ static errcode_t one_pass(struct e4df_plan *plan, struct e4df_map *map,
 	return err;
 }
 
+/*
+ * Files that stay where they are can have more mapping blocks than they need:
+ * the kernel does not take a level away when extents become fewer.
+ */
+static errcode_t rebuild_trees(struct batcher *b)
+{
+	errcode_t err = 0;
+
+	for (__u32 i = 0; i < e4df_map_count(b->map) && !err; i++) {
+		if (e4df_map_inode(b->map, i)->why != E4DF_MOVABLE ||
+		    batcher_has_small_tree(b, i))
+			continue;
+		if (!batcher_has_room(b, i, 0, 0, 0))
+			err = batcher_close(b);
+		if (!err && batcher_has_room(b, i, 0, 0, 0))
+			err = batcher_rebuild_tree(b, i);
+	}
+	return err ? err : batcher_close(b);
+}
+
+/* Like a pass, for trees alone.  Counts only if it has rebuilt any. */
+static errcode_t tree_pass(struct e4df_plan *plan, struct e4df_map *map,
+			   const struct e4df_policy *policy, int *is_better)
+{
+	struct batcher b;
+	errcode_t err = batcher_init(&b, map, policy);
+
+	if (!err)
+		err = rebuild_trees(&b);
+	*is_better = !err && b.batch_count;
+	if (*is_better)
+		err = keep_pass(plan, &b, map);
+	batcher_release(&b);
+	return err;
+}
+
 errcode_t e4df_plan_build(const struct e4df_map *map,
 			  const struct e4df_policy *policy,
 			  struct e4df_plan **ret)
@@ -299,6 +335,8 @@ errcode_t e4df_plan_build(const struct e4df_map *map,
 		if (!err && !is_better)
 			err = one_pass(plan, copy, policy, CHOOSE_PIECES,
 				       &is_better);
+		if (!err && !is_better)
+			err = tree_pass(plan, copy, policy, &is_better);
 	}
 	e4df_map_free(copy);
 	if (err)

@@ -16,7 +16,8 @@
  * each pass on the layout that the one before would leave, until a pass
  * improves nothing; that last pass is dropped.  So a second run, which would
  * begin with the same pass, changes nothing (P5), and the outcome depends on
- * nothing but the map and the policy (P4).
+ * nothing but the map and the policy (P4).  Extent trees that are larger than
+ * need be are rebuilt when no data is left to move.
  *
  * Blocks that a batch gives up are not taken again in the same batch (I2, I5).
  */

@@ -288,14 +288,28 @@ errcode_t batcher_vacate(struct batcher *b, __u32 inode,
 	return err;
 }
 
-errcode_t batcher_displace_tree(struct batcher *b, __u32 inode, blk64_t blk)
+int batcher_has_small_tree(const struct batcher *b, __u32 inode)
+{
+	const struct file *f = &b->files[inode];
+	__u32 entries = e4df_tree_entries(batcher_layout(b, inode), f->data);
+
+	return f->tree <= e4df_tree_blocks(entries, b->geometry->block_size);
+}
+
+errcode_t batcher_rebuild_tree(struct batcher *b, __u32 inode)
 {
 	errcode_t err = batcher_touch(b, inode);
 
-	if (err)
-		return err;
-	b->dirty[b->files[inode].dirty - 1].must_rebuild = 1;
-	return space_change(&b->space, blk, 1, OWNER_RESERVED, 0);
+	if (!err)
+		b->dirty[b->files[inode].dirty - 1].must_rebuild = 1;
+	return err;
+}
+
+errcode_t batcher_displace_tree(struct batcher *b, __u32 inode, blk64_t blk)
+{
+	errcode_t err = batcher_rebuild_tree(b, inode);
+
+	return err ? err : space_change(&b->space, blk, 1, OWNER_RESERVED, 0);
 }
 
 /* As scan would find it: adjacent extents of one state are one. */

@@ -2,6 +2,7 @@
 #include "volume.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,10 +108,19 @@ static errcode_t check_super(struct e4df_volume *vol)
 			"truncated?",
 			vol->path, (unsigned long long)blocks,
 			1024U << sb->s_log_block_size);
+	/* e2fsck 1.47 forgets the offset once it has replayed a journal. */
+	if (vol->offset && ext2fs_has_feature_journal_needs_recovery(sb))
+		return e4df_event_fail(vol->sink, E4DF_ET_DIRTY_JOURNAL,
+				       "%s has a journal that must be "
+				       "replayed, which e2fsck cannot do at "
+				       "an offset; run e2fsck -p on a loop "
+				       "device (losetup -o)",
+				       vol->path);
 	return e4df_features_check_state(sb, vol->path, vol->sink);
 }
 
-static errcode_t open_fs(struct e4df_volume *vol)
+static errcode_t open_fs(struct e4df_volume *vol,
+			 const struct e4df_gate_tap *tap)
 {
 	char options[64];
 	errcode_t err;
@@ -127,29 +137,36 @@ static errcode_t open_fs(struct e4df_volume *vol)
 				       error_message(err));
 	vol->gate = e4df_gate_of(vol->fs->io);
 	e4df_gate_set_sink(vol->gate, vol->sink);
+	e4df_gate_set_tap(vol->gate, tap);
 	return e4df_runs_push(&vol->super_grant, e4df_volume_super_block(vol),
 			      1);
 }
 
 /*
- * A journal that is marked clean in the superblock but has a transaction, or
- * an error number, is as dirty as one that is marked.
+ * A journal that is marked clean in the superblock but has a transaction is
+ * dropped by the kernel and replayed by e2fsck -f; e2fsck -p stops at it. An
+ * error number there is an error mark that has not reached the superblock.
  */
 static errcode_t check_journal(struct e4df_volume *vol)
 {
+	int has_journal = ext2fs_has_feature_journal(vol->fs->super) != 0;
 	struct jbd2_super *jsb;
 	blk64_t blk;
 	errcode_t err;
 
-	if (!ext2fs_has_feature_journal(vol->fs->super) ||
-	    !vol->super.s_journal_inum)
+	if (!has_journal || !vol->super.s_journal_inum)
 		return vol->flags & E4DF_VOLUME_REPORT ?
 			       0 :
 			       e4df_event_fail(
 				       vol->sink, E4DF_ET_NO_JOURNAL,
-				       "%s has no internal journal, which a "
-				       "safe run needs for now (tune2fs -j "
-				       "makes one); nothing done",
+				       has_journal ?
+					       "%s has its journal on another "
+					       "device, which is not supported "
+					       "for now; nothing done" :
+					       "%s has no internal journal, "
+					       "which a safe run needs for now "
+					       "(tune2fs -j makes one); "
+					       "nothing done",
 				       vol->path);
 	err = ext2fs_bmap2(vol->fs, vol->super.s_journal_inum, NULL, NULL, 0, 0,
 			   NULL, &blk);
@@ -162,13 +179,19 @@ static errcode_t check_journal(struct e4df_volume *vol)
 	if (!jsb)
 		return ENOMEM;
 	err = e4df_gate_read(vol->gate, blk, 1, jsb);
-	if (!err && ext2fs_be32_to_cpu(jsb->head.magic) == JBD2_MAGIC &&
-	    (jsb->start || jsb->error))
-		err = e4df_event_fail(vol->sink, E4DF_ET_DIRTY_JOURNAL,
-				      "%s has a journal that must be "
-				      "replayed; run e2fsck -p first (or use "
-				      "-p)",
-				      vol->path);
+	if (!err && ext2fs_be32_to_cpu(jsb->head.magic) == JBD2_MAGIC) {
+		if (jsb->start)
+			err = e4df_event_fail(vol->sink, E4DF_ET_BAD_JOURNAL,
+					      "%s has a journal with data, "
+					      "although it is marked as empty; "
+					      "run e2fsck -f first",
+					      vol->path);
+		else if (jsb->error)
+			err = e4df_event_fail(vol->sink, E4DF_ET_ERROR_FS,
+					      "%s has an error recorded in its "
+					      "journal; run e2fsck -f first",
+					      vol->path);
+	}
 	free(jsb);
 	return err;
 }
@@ -250,8 +273,8 @@ void e4df_volume_close(struct e4df_volume *vol)
 }
 
 static errcode_t open_once(const char *path, uint64_t offset,
-			   unsigned int flags, struct e4df_sink *sink,
-			   struct e4df_volume **ret)
+			   unsigned int flags, const struct e4df_gate_tap *tap,
+			   struct e4df_sink *sink, struct e4df_volume **ret)
 {
 	unsigned int probe = flags & E4DF_VOLUME_WRITE ? E4DF_PROBE_WRITE : 0;
 	struct e4df_volume *vol = calloc(1, sizeof(*vol));
@@ -273,7 +296,7 @@ static errcode_t open_once(const char *path, uint64_t offset,
 	if (!err)
 		err = check_super(vol);
 	if (!err)
-		err = open_fs(vol);
+		err = open_fs(vol, tap);
 	if (!err)
 		err = check_journal(vol);
 	if (!err && flags & E4DF_VOLUME_WRITE)
@@ -285,26 +308,47 @@ static errcode_t open_once(const char *path, uint64_t offset,
 	return err;
 }
 
+/*
+ * Names that e2fsck would not take for a path (LABEL=x, a?b, -n), and would
+ * then repair something else, go by way of a descriptor.
+ */
+static char *name_for_e2fsck(const char *path, uint64_t offset, int fd)
+{
+	char proc[64], suffix[64] = "", *name = NULL;
+
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	if (offset)
+		snprintf(suffix, sizeof(suffix), "?offset=%llu",
+			 (unsigned long long)offset);
+	if (*path == '-' || strpbrk(path, "?="))
+		path = proc;
+	return asprintf(&name, "%s%s", path, suffix) < 0 ? NULL : name;
+}
+
 /* e2fsck replays journals and knows how; its words go to standard error. */
 static errcode_t run_e2fsck(const char *path, uint64_t offset,
 			    struct e4df_sink *sink)
 {
-	char *target = NULL;
+	int fd = open(path, O_PATH | O_CLOEXEC);
+	char *target = name_for_e2fsck(path, offset, fd);
 	int status = -1;
 	pid_t pid;
 
-	if (asprintf(&target, offset ? "%s?offset=%llu" : "%s", path,
-		     (unsigned long long)offset) < 0)
+	if (!target) {
+		close(fd);
 		return ENOMEM;
+	}
 	pid = fork();
 	if (!pid) {
 		dup2(STDERR_FILENO, STDOUT_FILENO);
+		fcntl(fd, F_SETFD, 0);
 		execlp("e2fsck", "e2fsck", "-p", target, (char *)NULL);
 		_exit(127);
 	}
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	free(target);
+	close(fd);
 	if (pid < 0)
 		return errno;
 	if (WIFEXITED(status) && WEXITSTATUS(status) <= 1)
@@ -316,25 +360,25 @@ static errcode_t run_e2fsck(const char *path, uint64_t offset,
 }
 
 errcode_t e4df_volume_open(const char *path, uint64_t offset,
-			   unsigned int flags, struct e4df_sink *sink,
-			   struct e4df_volume **ret)
+			   unsigned int flags, const struct e4df_gate_tap *tap,
+			   struct e4df_sink *sink, struct e4df_volume **ret)
 {
 	struct e4df_sink quiet = { .ctx = NULL };
 	errcode_t err;
 
 	if (!(flags & E4DF_VOLUME_REPAIR))
-		return open_once(path, offset, flags, sink, ret);
+		return open_once(path, offset, flags, tap, sink, ret);
 	/* The first try only finds out whether there is something to repair */
-	err = open_once(path, offset, E4DF_VOLUME_REPORT, &quiet, ret);
+	err = open_once(path, offset, E4DF_VOLUME_REPORT, NULL, &quiet, ret);
 	if (!err)
 		e4df_volume_close(*ret);
 	else if (err == E4DF_ET_ERROR_FS || err == E4DF_ET_NOT_CLEAN ||
-		 err == E4DF_ET_DIRTY_JOURNAL)
+		 (err == E4DF_ET_DIRTY_JOURNAL && !offset))
 		err = run_e2fsck(path, offset, sink);
 	else
 		err = 0; /* to be said by the real try */
 	*ret = NULL;
-	return err ? err : open_once(path, offset, flags, sink, ret);
+	return err ? err : open_once(path, offset, flags, tap, sink, ret);
 }
 
 errcode_t e4df_volume_reload(struct e4df_volume *vol)

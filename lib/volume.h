@@ -22,12 +22,13 @@ struct e4df_volume;
  * not clean, orphans, journal to be replayed.  Without REPORT a usable
  * internal journal is demanded.  Nothing is written (but the MMP block, with
  * WRITE, on a file system that has one).  path and sink are borrowed for the
- * volume's life.  Returns an E4DF_ET_ code, errno or a code of libext2fs;
+ * volume's life.  tap, if not NULL, sees each operation from before the first
+ * write on.  Returns an E4DF_ET_ code, errno or a code of libext2fs;
  * where the sink was told why, it was told once.
  */
 errcode_t e4df_volume_open(const char *path, uint64_t offset,
-			   unsigned int flags, struct e4df_sink *sink,
-			   struct e4df_volume **ret);
+			   unsigned int flags, const struct e4df_gate_tap *tap,
+			   struct e4df_sink *sink, struct e4df_volume **ret);
 
 /* Releases everything, without a write (but the MMP block's).  Accepts NULL. */
 void e4df_volume_close(struct e4df_volume *vol);
