@@ -12,6 +12,8 @@ struct e4df_plan {
 	size_t count, alloc;
 };
 
+#define PASS_HARMLESS 0x100 /* beside CHOOSE_: break up no file */
+
 /* A file whose window is being cleared; it settles behind the next close. */
 struct waiting {
 	struct place place;
@@ -97,11 +99,12 @@ static errcode_t list_candidates(struct pass *p)
 	return 0;
 }
 
-static int has_room(const struct pass *p, __u32 inode)
+/* Can the open batch move this file, taking `need` of the free blocks? */
+static int has_room(const struct pass *p, __u32 inode, blk64_t need)
 {
 	const struct batcher *b = &p->batcher;
 
-	return batcher_has_room(b, inode, b->files[inode].blocks, 0,
+	return batcher_has_room(b, inode, b->files[inode].blocks, need,
 				MAX_PIECES);
 }
 
@@ -119,12 +122,12 @@ static errcode_t flush(void *ctx)
 	for (size_t i = 0; i < p->waiting_count && !err; i++) {
 		const struct waiting *w = &p->waiting[i];
 
-		if (!has_room(p, w->inode))
+		if (!has_room(p, w->inode, 0))
 			err = batcher_close(&p->batcher);
 		p->batcher.files[w->inode].is_waiting = 0;
 		if (err)
 			break;
-		if (has_room(p, w->inode))
+		if (has_room(p, w->inode, 0))
 			err = settle(p, w->inode, &w->place);
 		else
 			err = window_abandon(&p->batcher, &w->place);
@@ -160,7 +163,10 @@ static int is_worth_closing(const struct batcher *b, blk64_t blocks)
 	       e4df_runs_blocks(&b->pending) > b->space.free_blocks / 256;
 }
 
-/* Finds a place without clearing anything, if need be in a new batch. */
+/*
+ * Finds a place without clearing anything, if need be in a new batch: also
+ * where taking it would leave too few blocks for the batch's mapping blocks.
+ */
 static errcode_t choose(struct pass *p, __u32 inode, struct place *place,
 			int *is_found)
 {
@@ -168,7 +174,8 @@ static errcode_t choose(struct pass *p, __u32 inode, struct place *place,
 	errcode_t err;
 
 	err = choose_place(b, inode, p->flags, place, is_found);
-	if (err || *is_found || !is_worth_closing(b, b->files[inode].blocks))
+	if (err || (*is_found ? has_room(p, inode, place->cost) :
+				!is_worth_closing(b, b->files[inode].blocks)))
 		return err;
 	err = flush(p);
 	return err ? err : choose_place(b, inode, p->flags, place, is_found);
@@ -184,9 +191,9 @@ static errcode_t attend(struct pass *p, __u32 inode)
 
 	if (batcher_is_ideal(b, inode) || b->files[inode].is_waiting)
 		return 0;
-	if (!has_room(p, inode))
+	if (!has_room(p, inode, 0))
 		err = flush(p);
-	if (err || !has_room(p, inode))
+	if (err || !has_room(p, inode, 0))
 		return err;
 	err = choose(p, inode, &place, &is_found);
 	if (!err && !is_found)
@@ -195,7 +202,9 @@ static errcode_t attend(struct pass *p, __u32 inode)
 	if (err || !is_found)
 		return err;
 	if (!place.must_clear)
-		return settle(p, inode, &place);
+		return has_room(p, inode, place.cost) ?
+			       settle(p, inode, &place) :
+			       0;
 	/* It must hold still itself while the window is cleared. */
 	err = window_clear(b, inode, &place, flush, p, &is_found);
 	return err || !is_found ? err : wait_for(p, inode, &place);
@@ -254,31 +263,57 @@ static errcode_t keep_pass(struct e4df_plan *plan, struct batcher *b,
 	return 0;
 }
 
-/*
- * One pass on `map`, which follows.  It counts only if it leaves fewer excess
- * runs in all; so the passes come to an end.
- */
-static errcode_t one_pass(struct e4df_plan *plan, struct e4df_map *map,
+/* Was a file broken up to clear a window, and not made whole again? */
+static int has_broken(const struct batcher *b)
+{
+	for (size_t i = 0; i < b->broken_count; i++)
+		if (!batcher_is_ideal(b, b->broken[i]))
+			return 1;
+	return 0;
+}
+
+static errcode_t try_pass(struct e4df_plan *plan, struct e4df_map *map,
 			  const struct e4df_policy *policy, unsigned int flags,
-			  int *is_better)
+			  int *is_better, int *is_harmful)
 {
 	struct pass p = { .flags = flags };
 	__u64 before = 0;
 	errcode_t err = batcher_init(&p.batcher, map, policy);
 
-	*is_better = 0;
+	for (__u32 i = 0; !err && i < e4df_map_count(map); i++)
+		p.batcher.files[i].is_whole = (flags & PASS_HARMLESS) != 0;
 	if (!err) {
 		before = count_excess(&p.batcher);
 		if (before)
 			err = run_pass(&p);
 	}
-	if (!err && before && count_excess(&p.batcher) < before) {
-		*is_better = 1;
+	*is_harmful = !err && has_broken(&p.batcher);
+	*is_better = !err && !*is_harmful && before &&
+		     count_excess(&p.batcher) < before;
+	if (*is_better)
 		err = keep_pass(plan, &p.batcher, map);
-	}
 	batcher_release(&p.batcher);
 	free(p.waiting);
 	free(p.order);
+	return err;
+}
+
+/*
+ * One pass on `map`, which follows.  It counts only if it leaves fewer excess
+ * runs in all, so the passes come to an end; and no file in more pieces that
+ * was at its ideal, else it is made again without breaking up any.
+ */
+static errcode_t one_pass(struct e4df_plan *plan, struct e4df_map *map,
+			  const struct e4df_policy *policy, unsigned int flags,
+			  int *is_better)
+{
+	int is_harmful;
+	errcode_t err =
+		try_pass(plan, map, policy, flags, is_better, &is_harmful);
+
+	if (!err && is_harmful)
+		err = try_pass(plan, map, policy, flags | PASS_HARMLESS,
+			       is_better, &is_harmful);
 	return err;
 }
 

@@ -77,8 +77,11 @@ static blk64_t cost_of(const struct batcher *b, const struct e4df_node *n,
 		return len + PIECE_COST;
 	if (f->blocks > blocks || f->ideal > 1)
 		return NEVER;
-	if (e4df_treap_longest(&b->space.free_at) < f->blocks)
+	if (e4df_treap_longest(&b->space.free_at) < f->blocks) {
+		if (f->is_whole)
+			return NEVER;
 		len *= 3;
+	}
 	return len + PIECE_COST;
 }
 

@@ -94,9 +94,11 @@ static errcode_t break_file(struct clearing *c, __u32 inode)
 	errcode_t err = e4df_grow(&b->broken, &b->broken_alloc,
 				  b->broken_count + 1, sizeof(*b->broken));
 
-	if (!err)
-		b->broken[b->broken_count++] = inode;
-	return err;
+	if (err)
+		return err;
+	b->broken[b->broken_count++] = inode;
+	b->files[inode].is_whole = 1;
+	return 0;
 }
 
 /* The number of blocks that the file has before a logical one. */
@@ -154,6 +156,10 @@ static errcode_t clear_range(struct clearing *c, const struct e4df_node *n,
 		err = displace_file(c, owner, &is_moved);
 		if (err || is_moved)
 			return err;
+		if (f->is_whole) {
+			c->is_impossible = 1;
+			return 0;
+		}
 		err = break_file(c, owner);
 		if (err)
 			return err;
@@ -163,6 +169,23 @@ static errcode_t clear_range(struct clearing *c, const struct e4df_node *n,
 	if (err || c->is_impossible || !n || n->owner != owner)
 		return err;
 	return displace_piece(c, owner, lblk, at, (__u32)(stop - at));
+}
+
+/* Free blocks become part of the window, if no mapping block needs them. */
+static errcode_t reserve(struct clearing *c, blk64_t at, blk64_t *next)
+{
+	struct batcher *b = c->b;
+	blk64_t need = b->promised + *next - at;
+	errcode_t err;
+
+	if (b->space.free_blocks >= need)
+		return space_take(&b->space, at, *next - at, OWNER_RESERVED, 0);
+	need -= b->promised;
+	*next = at; /* see again: the flush may have taken it */
+	err = c->flush(c->ctx);
+	if (!err && b->space.free_blocks < b->promised + need)
+		c->is_impossible = 1;
+	return err;
 }
 
 /* Clears [start, end), where the dense position `from` is to begin. */
@@ -183,8 +206,7 @@ static errcode_t clear_piece(struct clearing *c, blk64_t from, blk64_t start,
 			n = e4df_treap_ceil(&space->used, at);
 			if (n && n->key < end)
 				next = n->key;
-			err = space_take(space, at, next - at, OWNER_RESERVED,
-					 0);
+			err = reserve(c, at, &next);
 		}
 		at = next;
 	}

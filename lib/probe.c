@@ -108,6 +108,18 @@ static errcode_t lock(int fd, const char *path, int is_writing, int is_file,
 	return 0;
 }
 
+/* Not all kernels let open() fail on a device that cannot be written to. */
+static errcode_t refuse_if_read_only(int fd, const char *path,
+				     struct e4df_sink *sink)
+{
+	int is_read_only = 0;
+
+	if (ioctl(fd, BLKROGET, &is_read_only) < 0 || !is_read_only)
+		return 0;
+	return e4df_event_fail(sink, EROFS, "cannot open %s: %s", path,
+			       strerror(EROFS));
+}
+
 static errcode_t measure(int fd, const char *path, const struct stat *st,
 			 struct e4df_sink *sink, uint64_t *size)
 {
@@ -164,6 +176,8 @@ errcode_t e4df_probe_open(const char *path, unsigned int flags,
 				       strerror(errno));
 	err = lock(fd, path, flags & E4DF_PROBE_WRITE, S_ISREG(st.st_mode),
 		   sink);
+	if (!err && flags & E4DF_PROBE_WRITE && S_ISBLK(st.st_mode))
+		err = refuse_if_read_only(fd, path, sink);
 	if (!err)
 		err = measure(fd, path, &st, sink, size);
 	if (err)

@@ -106,10 +106,14 @@ static errcode_t check_claims(struct scan *s, struct e4df_runs *used)
 
 		if (last && c->pblk < last->pblk + last->len) {
 			ext2_ino_t other = claimant(s, last);
+			char whose[32] = "metadata";
 
+			if (other)
+				snprintf(whose, sizeof(whose), "inode %u",
+					 other);
 			e4df_scan_damage(s, claimant(s, c), c->pblk,
-					 "block claimed twice, also by %s%u",
-					 other ? "inode " : "metadata ", other);
+					 "block claimed twice, also by %s",
+					 whose);
 			continue;
 		}
 		last = c;

@@ -112,6 +112,15 @@ static unsigned int first_difference(const unsigned char *a,
 	return i;
 }
 
+int e4df_scan_is_padded(const struct scan *s, const unsigned char *bitmap,
+			unsigned int bits)
+{
+	while (bits < s->geometry.block_size * 8 &&
+	       bitmap[bits / 8] & 1 << bits % 8)
+		bits++;
+	return bits == s->geometry.block_size * 8;
+}
+
 /* A group whose bitmap was never written holds nothing but metadata. */
 static errcode_t read_bitmap(struct scan *s, dgrp_t group, blk64_t first,
 			     unsigned int count, unsigned char *buf)
@@ -134,6 +143,11 @@ static errcode_t read_bitmap(struct scan *s, dgrp_t group, blk64_t first,
 		e4df_scan_damage(s, 0, blk,
 				 "group %u: wrong checksum of the "
 				 "block bitmap",
+				 group);
+	if (!e4df_scan_is_padded(s, buf, count))
+		e4df_scan_damage(s, 0, blk,
+				 "group %u: bits behind the end of the block "
+				 "bitmap are not set",
 				 group);
 	return 0;
 }

@@ -80,6 +80,10 @@ void e4df_scan_damage(struct scan *s, ext2_ino_t ino, blk64_t blk,
 /* Is [pblk, pblk + len) within the file system? */
 int e4df_scan_is_in_range(const struct scan *s, blk64_t pblk, blk64_t len);
 
+/* Are all bits of a bitmap's block from this one on set, as e2fsck wants? */
+int e4df_scan_is_padded(const struct scan *s, const unsigned char *bitmap,
+			unsigned int bits);
+
 /*
  * Calls visit for each of count block numbers, which ascend; blocks that lie
  * close together are read together.  A block number may repeat.
@@ -88,6 +92,10 @@ errcode_t e4df_scan_read_sorted(struct scan *s, size_t count,
 				blk64_t (*blk)(struct scan *s, size_t i),
 				errcode_t (*visit)(struct scan *s, size_t i,
 						   void *block));
+
+/* Do the sectors in i_blocks agree with the blocks that the inode owns? */
+void e4df_scan_check_sectors(struct scan *s, ext2_ino_t ino, blk64_t sectors,
+			     blk64_t blocks);
 
 /* Appends to the list in `temp`, joining what is adjacent and alike. */
 errcode_t e4df_scan_append(struct scan *s, const struct e4df_extent *e);

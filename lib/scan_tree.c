@@ -277,12 +277,7 @@ static errcode_t finish_deep(struct scan *s, const struct scan_deep *deep,
 	}
 	if (err)
 		return err;
-	if (blocks * (s->geometry.block_size / 512) != deep->sectors)
-		e4df_scan_damage(s, deep->ino, 0,
-				 "i_blocks is %llu, should be %llu",
-				 (unsigned long long)deep->sectors,
-				 (unsigned long long)blocks *
-					 (s->geometry.block_size / 512));
+	e4df_scan_check_sectors(s, deep->ino, deep->sectors, blocks);
 	return e4df_map_set_extents(s->map, deep->index, s->temp, data,
 				    (__u32)s->temp_count - data);
 }
