@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "maps.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tree.h"
+
+/* The file system while its map is being made up. */
+struct draft {
+	struct prng *rng;
+	const struct maps_recipe *recipe;
+	struct e4df_geometry geometry;
+	struct e4df_map *map;
+	struct e4df_runs fixed;
+	unsigned char *is_used; /* (owned) for each block */
+	unsigned int left;	/* blocks that may still be used */
+};
+
+static struct e4df_geometry make_geometry(struct prng *rng, unsigned int blocks)
+{
+	unsigned int per_group = 64U << pick(rng, 6);
+	struct e4df_geometry g = {
+		.blocks = blocks,
+		.block_size = 1024U << pick(rng, 3),
+		.blocks_per_group = per_group + 8 * pick(rng, 9),
+		.inodes_per_group = 16 * (1 + pick(rng, 8)),
+		.inodes_per_block = 4U << pick(rng, 3),
+		.descs_per_block = 1 + pick(rng, 64),
+	};
+
+	g.first_block = g.block_size == 1024;
+	g.groups = (blocks - (unsigned int)g.first_block - 1) /
+			   g.blocks_per_group +
+		   1;
+	return g;
+}
+
+static void fix(struct draft *d, blk64_t start, blk64_t len)
+{
+	for (blk64_t b = start; b < start + len && b < d->geometry.blocks; b++)
+		if (!d->is_used[b]) {
+			d->is_used[b] = 1;
+			assert_int_equal(e4df_runs_push(&d->fixed, b, 1), 0);
+		}
+}
+
+/* Metadata at the head of some groups, and where nobody expects it. */
+static void fix_metadata(struct draft *d)
+{
+	const struct e4df_geometry *g = &d->geometry;
+
+	for (unsigned int i = 0; i < g->groups; i++)
+		if (!i || chance(d->rng, 50))
+			fix(d,
+			    g->first_block + (blk64_t)i * g->blocks_per_group,
+			    1 + pick(d->rng, 12));
+	for (unsigned int i = 0; i < d->recipe->odd_fixed; i++)
+		fix(d, pick(d->rng, d->recipe->blocks), 1 + pick(d->rng, 5));
+	d->left = (unsigned int)g->first_block;
+	for (blk64_t b = g->first_block; b < g->blocks; b++)
+		d->left += d->is_used[b];
+	d->left = d->recipe->blocks - d->left;
+	d->left -= d->left * d->recipe->free_percent / 100;
+}
+
+/* A free run of at most `want`; *len is what there is. */
+static blk64_t find_run(struct draft *d, unsigned int want, unsigned int *len)
+{
+	const struct e4df_geometry *g = &d->geometry;
+	blk64_t at = pick(d->rng, d->recipe->blocks), n = 0;
+
+	while (at < g->first_block || d->is_used[at])
+		at = (at + 1) % g->blocks;
+	while (n < want && at + n < g->blocks && !d->is_used[at + n])
+		n++;
+	*len = (unsigned int)n;
+	return at;
+}
+
+/* Tries for a whole run a few times. */
+static blk64_t take_run(struct draft *d, unsigned int want, int is_scattered,
+			unsigned int *len)
+{
+	blk64_t at = find_run(d, want, len);
+
+	for (int i = 0; i < 20 && !is_scattered && *len < want; i++)
+		at = find_run(d, want, len);
+	memset(d->is_used + at, 1, *len);
+	d->left -= *len;
+	return at;
+}
+
+/* Appends an extent, joined to the last one as scan would. */
+static void append(struct e4df_extent *v, unsigned int *count,
+		   struct e4df_extent e)
+{
+	struct e4df_extent *last = *count ? &v[*count - 1] : NULL;
+
+	if (last && last->lblk + last->len == e.lblk &&
+	    last->pblk + last->len == e.pblk && last->flags == e.flags)
+		last->len += e.len;
+	else
+		v[(*count)++] = e;
+}
+
+static unsigned int make_data(struct draft *d, struct e4df_extent *v,
+			      unsigned int blocks)
+{
+	int is_scattered = chance(d->rng, d->recipe->scattered);
+	unsigned int count = 0, lblk = pick(d->rng, 10) ? 0 : 7, flags = 0;
+	unsigned int max = 1 + pick(d->rng, chance(d->rng, 50) ? 4 : 40);
+
+	while (blocks) {
+		unsigned int len = is_scattered ? 1 + pick(d->rng, max) :
+						  blocks;
+		blk64_t at;
+
+		at = take_run(d, len < blocks ? len : blocks, is_scattered,
+			      &len);
+		append(v, &count,
+		       (struct e4df_extent){ at & E4DF_PBLK_MAX, flags & 0xff,
+					     lblk, len });
+		blocks -= len;
+		lblk += len + (chance(d->rng, 8) ? 1 + pick(d->rng, 90) : 0);
+		if (chance(d->rng, flags ? 40 : 8))
+			flags ^= E4DF_EXTENT_UNWRITTEN;
+	}
+	return count;
+}
+
+/* Mapping blocks as a file system in use has them: perhaps one too many. */
+static unsigned int make_tree(struct draft *d, struct e4df_extent *v,
+			      unsigned int data)
+{
+	unsigned int tree = e4df_tree_blocks(e4df_tree_entries(v, data),
+					     d->geometry.block_size);
+
+	tree += tree && chance(d->rng, 20) ? 1 : 0;
+	for (unsigned int i = 0; i < tree; i++) {
+		unsigned int len;
+		blk64_t at = take_run(d, 1, 1, &len);
+
+		v[data + i] = (struct e4df_extent){
+			at & E4DF_PBLK_MAX,
+			E4DF_EXTENT_TREE,
+			v[0].lblk,
+			1,
+		};
+	}
+	return tree;
+}
+
+static void make_file(struct draft *d, ext2_ino_t ino)
+{
+	unsigned int blocks =
+		1 + pick(d->rng, 1 + pick(d->rng, d->recipe->file_blocks));
+	int is_fixed = chance(d->rng, d->recipe->immovable);
+	struct e4df_extent *v;
+	unsigned int data, tree;
+	uint32_t index;
+
+	if (blocks > d->left * 3 / 4)
+		blocks = d->left * 3 / 4; /* leave some for the tree */
+	v = malloc((2 * blocks + 16) * sizeof(*v));
+	assert_non_null(v);
+	data = make_data(d, v, blocks);
+	tree = make_tree(d, v, data);
+	assert_int_equal(
+		e4df_map_add_inode(d->map, ino,
+				   (enum e4df_kind)pick(d->rng, E4DF_INTERNAL),
+				   is_fixed ? E4DF_WHY_IMMUTABLE : E4DF_MOVABLE,
+				   &index),
+		0);
+	assert_int_equal(e4df_map_set_extents(d->map, index, v, data, tree), 0);
+	free(v);
+}
+
+static void finish(struct draft *d)
+{
+	struct e4df_runs unused = E4DF_RUNS_INIT;
+
+	for (blk64_t b = d->geometry.first_block; b < d->geometry.blocks; b++)
+		if (!d->is_used[b])
+			assert_int_equal(e4df_runs_push(&unused, b, 1), 0);
+	e4df_runs_sort(&d->fixed);
+	assert_int_equal(e4df_map_finish(d->map, &d->fixed, &unused), 0);
+	free(d->is_used);
+}
+
+struct e4df_map *maps_random(struct prng *rng, const struct maps_recipe *recipe)
+{
+	struct draft d = {
+		.rng = rng,
+		.recipe = recipe,
+		.geometry = make_geometry(rng, recipe->blocks),
+		.is_used = calloc(recipe->blocks, 1),
+	};
+	ext2_ino_t ino = 11;
+
+	assert_non_null(d.is_used);
+	assert_int_equal(e4df_map_new(&d.geometry, &d.map), 0);
+	fix_metadata(&d);
+	while (d.left > 8) {
+		make_file(&d, ino);
+		ino += 1 + pick(rng, 5);
+	}
+	finish(&d);
+	return d.map;
+}
+
+struct e4df_map *maps_drawn(blk64_t blocks, const struct e4df_range *fixed,
+			    size_t fixed_count, const struct maps_file *files)
+{
+	struct draft d = {
+		.geometry = {
+			.blocks = blocks,
+			.block_size = 4096,
+			.blocks_per_group = 32768,
+			.inodes_per_group = 8192,
+			.inodes_per_block = 16,
+			.descs_per_block = 64,
+			.groups = 1,
+		},
+		.is_used = calloc(blocks, 1),
+	};
+
+	assert_non_null(d.is_used);
+	assert_int_equal(e4df_map_new(&d.geometry, &d.map), 0);
+	for (size_t i = 0; i < fixed_count; i++)
+		fix(&d, fixed[i].start, fixed[i].len);
+	for (; files->count; files++) {
+		unsigned int tree = 0;
+		uint32_t index;
+
+		for (unsigned int i = 0; i < files->count; i++) {
+			const struct e4df_extent *e = &files->extent[i];
+
+			tree += (e->flags & E4DF_EXTENT_TREE) != 0;
+			memset(d.is_used + e->pblk, 1, e->len);
+		}
+		assert_int_equal(e4df_map_add_inode(d.map, files->ino,
+						    E4DF_REGULAR, files->why,
+						    &index),
+				 0);
+		assert_int_equal(
+			e4df_map_set_extents(d.map, index, files->extent,
+					     files->count - tree, tree),
+			0);
+	}
+	finish(&d);
+	return d.map;
+}
+
+void maps_claim(uint64_t *blocks, uint32_t index,
+		const struct e4df_extent *extents, uint32_t data, uint32_t tree)
+{
+	for (uint32_t i = 0; i < data + tree; i++) {
+		const struct e4df_extent *e = &extents[i];
+
+		for (uint32_t k = 0; k < e->len; k++) {
+			uint64_t *b = &blocks[e->pblk + k];
+
+			if (*b != MAPS_FREE)
+				fail_msg("block %llu has two owners",
+					 (unsigned long long)e->pblk + k);
+			*b = maps_id(index, i < data ? e->lblk + k : MAPS_TREE);
+		}
+	}
+}
+
+uint64_t *maps_spread(const struct e4df_map *map)
+{
+	const struct e4df_geometry *g = e4df_map_geometry(map);
+	const struct e4df_runs *fixed = e4df_map_fixed(map);
+	uint64_t *blocks = calloc(g->blocks, sizeof(*blocks));
+
+	assert_non_null(blocks);
+	for (blk64_t b = 0; b < g->first_block; b++)
+		blocks[b] = MAPS_FIXED;
+	for (size_t i = 0; i < fixed->count; i++)
+		for (blk64_t k = 0; k < fixed->v[i].len; k++)
+			blocks[fixed->v[i].start + k] = MAPS_FIXED;
+	for (uint32_t i = 0; i < e4df_map_count(map); i++) {
+		const struct e4df_inode *inode = e4df_map_inode(map, i);
+
+		if (inode->why == E4DF_MOVABLE)
+			maps_claim(blocks, i, e4df_map_extents(map, i),
+				   inode->data, inode->tree);
+	}
+	return blocks;
+}

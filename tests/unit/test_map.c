@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "map.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "e4df_err.h"
+#include "maps.h"
+
+static struct e4df_map *random_map(unsigned int seed)
+{
+	struct prng rng = { seed };
+	struct maps_recipe recipe = {
+		.blocks = 200 + pick(&rng, 2000),
+		.free_percent = 5 + pick(&rng, 60),
+		.file_blocks = 1 + pick(&rng, 200),
+		.scattered = pick(&rng, 101),
+		.odd_fixed = pick(&rng, 9),
+		.immovable = pick(&rng, 30),
+	};
+
+	return maps_random(&rng, &recipe);
+}
+
+static int compare_descending(const void *a, const void *b)
+{
+	const blk64_t *x = a, *y = b;
+
+	return (*x < *y) - (*x > *y);
+}
+
+/* The fewest runs: the largest areas first. */
+static uint32_t naive_ideal(const struct e4df_map *map, blk64_t blocks)
+{
+	const struct e4df_runs *areas = e4df_map_areas(map);
+	blk64_t len[4000], sum = 0;
+	uint32_t n = 0;
+
+	assert_in_range(areas->count, 0, ARRAY_SIZE(len));
+	for (size_t i = 0; i < areas->count; i++)
+		len[i] = areas->v[i].len;
+	qsort(len, areas->count, sizeof(*len), compare_descending);
+	while (sum < blocks && n < areas->count)
+		sum += len[n++];
+	return n;
+}
+
+/* Areas are what is not fixed, and no file needs more runs than they allow. */
+static void areas_and_ideal(void **state)
+{
+	(void)state;
+	for (unsigned int seed = 0; seed < 40; seed++) {
+		struct e4df_map *map = random_map(seed);
+		const struct e4df_geometry *g = e4df_map_geometry(map);
+		const struct e4df_runs *areas = e4df_map_areas(map);
+		uint64_t *blocks = maps_spread(map);
+		blk64_t room = e4df_runs_blocks(areas);
+
+		for (blk64_t b = 0; b < g->blocks; b++)
+			assert_int_equal(e4df_runs_is_inside(areas, b, 1),
+					 blocks[b] != MAPS_FIXED);
+		assert_int_equal(e4df_map_ideal(map, 0), 0);
+		for (blk64_t n = 1; n <= room; n++)
+			assert_int_equal(e4df_map_ideal(map, n),
+					 naive_ideal(map, n));
+		free(blocks);
+		e4df_map_free(map);
+	}
+}
+
+static void find(void **state)
+{
+	struct e4df_map *map = random_map(3);
+	uint32_t count = e4df_map_count(map), index = 0;
+
+	(void)state;
+	assert_true(count > 3);
+	for (ext2_ino_t ino = 1; ino < e4df_map_inode(map, count - 1)->ino + 10;
+	     ino++) {
+		int is_there = index < count &&
+			       e4df_map_inode(map, index)->ino == ino;
+
+		assert_int_equal(e4df_map_find(map, ino),
+				 is_there ? index : count);
+		index += is_there ? 1 : 0;
+	}
+	assert_int_equal(index, count);
+	e4df_map_free(map);
+	e4df_map_free(NULL);
+}
+
+static void clones(void **state)
+{
+	(void)state;
+	for (unsigned int seed = 0; seed < 60; seed++) {
+		struct e4df_map *map = random_map(seed), *twin, *again;
+		blk64_t room = e4df_runs_blocks(e4df_map_areas(map));
+
+		again = random_map(seed);
+		assert_int_equal(e4df_map_clone(map, &twin), 0);
+		assert_true(e4df_map_is_equal(map, twin));
+		assert_true(e4df_map_is_equal(twin, again));
+		assert_memory_equal(e4df_map_geometry(map),
+				    e4df_map_geometry(twin),
+				    sizeof(struct e4df_geometry));
+		for (blk64_t n = 0; n < room; n += 7)
+			assert_int_equal(e4df_map_ideal(map, n),
+					 e4df_map_ideal(twin, n));
+		e4df_map_free(map); /* the twin stands alone */
+		assert_true(e4df_map_is_equal(twin, again));
+		e4df_map_free(twin);
+		e4df_map_free(again);
+	}
+}
+
+#define TREE E4DF_EXTENT_TREE
+
+static const struct e4df_range fixed[] = { { 0, 3 }, { 50, 2 } };
+
+static struct maps_file drawn[] = {
+	{ 12,
+	  E4DF_MOVABLE,
+	  3,
+	  { { 10, 0, 0, 4 }, { 20, 0, 4, 2 }, { 30, TREE, 0, 1 } } },
+	{ 13, E4DF_WHY_SWAP, 1, { { 40, 0, 0, 5 } } },
+	{ 15, E4DF_MOVABLE, 1, { { 60, E4DF_EXTENT_UNWRITTEN, 7, 3 } } },
+	{ .count = 0 },
+};
+
+static struct e4df_map *draw(const struct maps_file *files)
+{
+	return maps_drawn(100, fixed, ARRAY_SIZE(fixed), files);
+}
+
+/* Each difference counts, wherever it is. */
+static void equality(void **state)
+{
+	struct e4df_map *map = draw(drawn);
+	struct maps_file file[ARRAY_SIZE(drawn)];
+
+	(void)state;
+	for (int what = 0; what < 8; what++) {
+		struct e4df_map *other;
+
+		memcpy(file, drawn, sizeof(file));
+		if (what == 1)
+			file[2].ino++;
+		else if (what == 2)
+			file[0].extent[1].pblk++;
+		else if (what == 3)
+			file[2].extent[0].lblk++;
+		else if (what == 4)
+			file[2].extent[0].flags = 0;
+		else if (what == 5)
+			file[0].count--; /* no tree */
+		else if (what == 6)
+			file[1].why = E4DF_WHY_BOOT;
+		else if (what == 7)
+			file[2].count = 0; /* one file less */
+		other = draw(file);
+		assert_int_equal(e4df_map_is_equal(map, other), !what);
+		assert_int_equal(e4df_map_is_equal(other, map), !what);
+		e4df_map_free(other);
+	}
+	e4df_map_free(map);
+}
+
+/* What cannot move is fixed, and bounds the areas. */
+static void immovable_is_fixed(void **state)
+{
+	struct e4df_map *map = draw(drawn);
+	const struct e4df_runs *areas = e4df_map_areas(map);
+
+	(void)state;
+	assert_int_equal(areas->count, 3);
+	assert_int_equal(areas->v[0].start, 3);
+	assert_int_equal(areas->v[0].len, 37);
+	assert_int_equal(areas->v[1].start, 45);
+	assert_int_equal(areas->v[1].len, 5);
+	assert_int_equal(areas->v[2].start, 52);
+	assert_int_equal(areas->v[2].len, 48);
+	assert_int_equal(e4df_runs_blocks(e4df_map_fixed(map)), 10);
+	assert_int_equal(e4df_runs_blocks(e4df_map_free_blocks(map)),
+			 100 - 10 - 7 - 3);
+	assert_int_equal(e4df_map_ideal(map, 48), 1);
+	assert_int_equal(e4df_map_ideal(map, 49), 2);
+	assert_int_equal(e4df_map_ideal(map, 86), 3);
+	e4df_map_free(map);
+}
+
+/* A batch in which two lists outgrow their place. */
+static void apply(void **state)
+{
+	struct e4df_extent extents[] = {
+		{ 70, 0, 0, 5 },
+		{ 77, 0, 5, 1 },
+		{ 90, TREE, 0, 1 },
+		{ 92, TREE, 0, 1 },
+		{ 61, E4DF_EXTENT_UNWRITTEN, 7, 1 },
+		{ 80, E4DF_EXTENT_UNWRITTEN, 8, 2 },
+	};
+	struct e4df_change changes[] = { { 0, 2, 2, 0 }, { 2, 2, 0, 4 } };
+	struct e4df_range taken[] = {
+		{ 70, 5 }, { 77, 1 }, { 80, 2 }, { 90, 1 }, { 92, 1 },
+	};
+	struct e4df_range released[] = {
+		{ 10, 4 }, { 20, 2 }, { 30, 1 }, { 60, 1 }, { 62, 1 },
+	};
+	struct e4df_batch batch = {
+		.changes = changes,
+		.change_count = 2,
+		.extents = extents,
+		.extent_count = 6,
+		.taken = { taken, 5, 5 },
+		.released = { released, 5, 5 },
+	};
+	struct maps_file after[] = {
+		{ 12,
+		  E4DF_MOVABLE,
+		  4,
+		  { extents[0], extents[1], extents[2], extents[3] } },
+		drawn[1],
+		{ 15, E4DF_MOVABLE, 2, { extents[4], extents[5] } },
+		{ .count = 0 },
+	};
+	struct e4df_map *map = draw(drawn), *want = draw(after);
+
+	(void)state;
+	assert_int_equal(e4df_map_prepare(map, &batch), 0);
+	assert_false(e4df_map_is_equal(map, want));
+	assert_int_equal(e4df_map_prepare(map, &batch), 0); /* harmless */
+	e4df_map_apply(map, &batch);
+	assert_true(e4df_map_is_equal(map, want));
+	e4df_map_free(map);
+	e4df_map_free(want);
+}
+
+static void limits(void **state)
+{
+	const struct e4df_geometry g = { .blocks = 10 };
+	struct e4df_extent e = { 1, 0, 0, 1 };
+	struct e4df_map *map;
+	uint32_t index;
+
+	(void)state;
+	assert_int_equal(e4df_map_new(&g, &map), 0);
+	assert_int_equal(e4df_map_add_inode(map, 11, E4DF_SYMLINK, E4DF_MOVABLE,
+					    &index),
+			 0);
+	assert_int_equal(index, 0);
+	assert_int_equal(e4df_map_set_extents(map, 0, &e, 0, 1U << 24),
+			 E4DF_ET_OVERFLOW);
+	assert_int_equal(e4df_map_set_extents(map, 0, &e, UINT32_MAX, 1),
+			 E4DF_ET_OVERFLOW);
+	e4df_map_set_why(map, 0, E4DF_WHY_IMMUTABLE);
+	assert_int_equal(e4df_map_inode(map, 0)->why, E4DF_WHY_IMMUTABLE);
+	assert_int_equal(e4df_map_inode(map, 0)->kind, E4DF_SYMLINK);
+	e4df_map_free(map); /* not finished */
+	for (int why = 0; why < E4DF_WHY_COUNT; why++)
+		assert_non_null(e4df_why_text((enum e4df_why)why));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(areas_and_ideal),
+		cmocka_unit_test(find),
+		cmocka_unit_test(clones),
+		cmocka_unit_test(equality),
+		cmocka_unit_test(immovable_is_fixed),
+		cmocka_unit_test(apply),
+		cmocka_unit_test(limits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The promises of plan, on hundreds of random maps.  Every batch is carried
+ * out on an array that says for each block what it is; nothing but the map's
+ * own queries is believed.
+ */
+#include "plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "maps.h"
+#include "tree.h"
+
+/* A plan being carried out. */
+struct replay {
+	const struct e4df_policy *policy;
+	struct e4df_map *map; /* (owned) follows by e4df_map_apply() */
+	const struct e4df_batch *batch;
+	blk64_t count;		   /* of blocks */
+	uint64_t *before, *after;  /* (owned) each block, around the batch */
+	unsigned char *is_changed; /* (owned) by inode: in this batch */
+	blk64_t largest;	   /* file, in blocks */
+};
+
+static int is_used(uint64_t id)
+{
+	return id != MAPS_FREE;
+}
+
+/* Every logical block is there, in its old state, and the form is a scan's. */
+static void check_data(const struct e4df_extent *old, uint32_t old_count,
+		       const struct e4df_extent *now, uint32_t now_count)
+{
+	uint32_t i = 0, done = 0;
+
+	for (uint32_t n = 0; n < now_count; n++) {
+		const struct e4df_extent *e = &now[n];
+
+		assert_int_not_equal(e->len, 0);
+		for (uint32_t k = 0; k < e->len; k++) {
+			assert_true(i < old_count);
+			assert_int_equal(e->lblk + k, old[i].lblk + done);
+			assert_int_equal(e->flags, old[i].flags);
+			if (++done == old[i].len) {
+				i++;
+				done = 0;
+			}
+		}
+		if (n && e[-1].lblk + e[-1].len == e->lblk &&
+		    e[-1].flags == e->flags)
+			assert_int_not_equal(e[-1].pblk + e[-1].len, e->pblk);
+	}
+	assert_int_equal(i, old_count);
+}
+
+static void check_tree(const struct replay *r, const struct e4df_extent *data,
+		       const struct e4df_change *c)
+{
+	unsigned int bs = e4df_map_geometry(r->map)->block_size;
+	const struct e4df_extent *tree = data + c->data;
+
+	assert_int_equal(c->tree,
+			 e4df_tree_blocks(e4df_tree_entries(data, c->data),
+					  bs));
+	for (uint32_t i = 0; i < c->tree; i++) {
+		assert_int_equal(tree[i].len, 1);
+		assert_int_equal(tree[i].flags, E4DF_EXTENT_TREE);
+		assert_int_equal(r->before[tree[i].pblk], MAPS_FREE); /* COW */
+	}
+	if (c->tree)
+		assert_int_equal(tree[0].lblk, data[0].lblk);
+}
+
+/* The blocks after the batch, by its changes. */
+static void change_all(struct replay *r)
+{
+	const struct e4df_batch *batch = r->batch;
+
+	memcpy(r->after, r->before, r->count * sizeof(*r->after));
+	memset(r->is_changed, 0, e4df_map_count(r->map));
+	for (size_t i = 0; i < batch->change_count; i++) {
+		const struct e4df_change *c = &batch->changes[i];
+
+		if (i)
+			assert_true(c[-1].inode < c->inode);
+		assert_int_equal(e4df_map_inode(r->map, c->inode)->why,
+				 E4DF_MOVABLE);
+		r->is_changed[c->inode] = 1;
+	}
+	for (blk64_t b = 0; b < r->count; b++)
+		if (r->after[b] >> 32 && r->is_changed[(r->after[b] >> 32) - 1])
+			r->after[b] = MAPS_FREE;
+	for (size_t i = 0; i < batch->change_count; i++) {
+		const struct e4df_change *c = &batch->changes[i];
+		const struct e4df_extent *now = batch->extents + c->first;
+
+		check_data(e4df_map_extents(r->map, c->inode),
+			   e4df_map_inode(r->map, c->inode)->data, now,
+			   c->data);
+		check_tree(r, now, c);
+		maps_claim(r->after, c->inode, now, c->data, c->tree);
+	}
+}
+
+/* The blocks used in one array and free in the other. */
+static struct e4df_runs difference(const struct replay *r, const uint64_t *used,
+				   const uint64_t *unused)
+{
+	struct e4df_runs runs = E4DF_RUNS_INIT;
+
+	for (blk64_t b = 0; b < r->count; b++)
+		if (is_used(used[b]) && !is_used(unused[b]))
+			assert_int_equal(e4df_runs_push(&runs, b, 1), 0);
+	return runs;
+}
+
+static void check_same_runs(const struct e4df_runs *a,
+			    const struct e4df_runs *b)
+{
+	assert_int_equal(a->count, b->count);
+	if (a->count)
+		assert_memory_equal(a->v, b->v, a->count * sizeof(*a->v));
+}
+
+/* taken and released are the difference; what is taken was free before. */
+static void check_space(const struct replay *r)
+{
+	struct e4df_runs taken = difference(r, r->after, r->before);
+	struct e4df_runs released = difference(r, r->before, r->after);
+
+	check_same_runs(&taken, &r->batch->taken);
+	check_same_runs(&released, &r->batch->released);
+	e4df_runs_free(&taken);
+	e4df_runs_free(&released);
+	for (blk64_t b = 0; b < r->count; b++)
+		if (r->before[b] != r->after[b])
+			assert_true(r->before[b] == MAPS_FREE ||
+				    r->after[b] == MAPS_FREE);
+}
+
+static int is_unwritten(const struct replay *r, uint64_t id)
+{
+	uint32_t index = (uint32_t)(id >> 32) - 1;
+	const struct e4df_extent *e = e4df_map_extents(r->map, index);
+
+	while (e->lblk + e->len <= (uint32_t)id)
+		e++;
+	return (e->flags & E4DF_EXTENT_UNWRITTEN) != 0;
+}
+
+/* Each block that changes its place is moved there, once. */
+static void check_moves(const struct replay *r)
+{
+	const struct e4df_batch *batch = r->batch;
+	blk64_t moved = 0, copied = 0, wanted = 0;
+
+	for (size_t i = 0; i < batch->move_count; i++) {
+		const struct e4df_move *m = &batch->moves[i];
+		int flag = (m->flags & E4DF_EXTENT_UNWRITTEN) != 0;
+
+		for (uint32_t k = 0; k < m->len; k++) {
+			uint64_t id = r->before[m->from + k];
+
+			assert_true(id >> 32 && (uint32_t)id != MAPS_TREE);
+			assert_true(r->after[m->to + k] == id);
+			assert_true(r->before[m->to + k] == MAPS_FREE);
+			assert_int_equal(is_unwritten(r, id), flag);
+		}
+		moved += m->len;
+		copied += flag ? 0 : m->len;
+	}
+	for (blk64_t b = 0; b < r->count; b++)
+		wanted += is_used(r->after[b]) &&
+			  (uint32_t)r->after[b] != MAPS_TREE &&
+			  r->after[b] != r->before[b];
+	assert_int_equal(moved, wanted);
+	assert_int_equal(copied, batch->copy_blocks);
+	assert_true(moved <= r->policy->batch_blocks || moved <= r->largest);
+}
+
+/* Marks one of a set of numbers; returns 1 the first time. */
+static uint32_t mark(unsigned char *set, uint64_t n)
+{
+	uint32_t is_new = !set[n];
+
+	set[n] = 1;
+	return is_new;
+}
+
+/* The metadata blocks that commit will stage. */
+static void check_log(const struct replay *r)
+{
+	const struct e4df_geometry *g = e4df_map_geometry(r->map);
+	unsigned char *table = calloc(r->count + 64 * 1024, 1);
+	unsigned char *bitmap = calloc(g->groups, 1);
+	unsigned char *desc = calloc(g->groups, 1);
+	uint32_t sum = 1; /* the superblock */
+
+	for (size_t i = 0; i < r->batch->change_count; i++) {
+		const struct e4df_change *c = &r->batch->changes[i];
+		uint32_t n = e4df_map_inode(r->map, c->inode)->ino - 1;
+
+		sum += c->tree;
+		sum += mark(table,
+			    n / g->inodes_per_group * g->inodes_per_group +
+				    n % g->inodes_per_group /
+					    g->inodes_per_block);
+	}
+	for (blk64_t b = g->first_block; b < r->count; b++) {
+		blk64_t group = (b - g->first_block) / g->blocks_per_group;
+
+		if (is_used(r->before[b]) == is_used(r->after[b]))
+			continue;
+		sum += mark(bitmap, group);
+		sum += mark(desc, group / g->descs_per_block);
+	}
+	assert_in_range(sum, 1, r->policy->log_blocks);
+	free(table);
+	free(bitmap);
+	free(desc);
+}
+
+/* The map follows, and says the same as the array. */
+static void check_apply(struct replay *r)
+{
+	const struct e4df_runs *unused;
+	struct e4df_runs again = E4DF_RUNS_INIT;
+	uint64_t *spread;
+
+	assert_int_equal(e4df_map_prepare(r->map, r->batch), 0);
+	e4df_map_apply(r->map, r->batch);
+	spread = maps_spread(r->map);
+	assert_memory_equal(spread, r->after, r->count * sizeof(*spread));
+	free(spread);
+	for (blk64_t b = 0; b < r->count; b++)
+		if (!is_used(r->after[b]))
+			assert_int_equal(e4df_runs_push(&again, b, 1), 0);
+	unused = e4df_map_free_blocks(r->map);
+	check_same_runs(unused, &again);
+	e4df_runs_free(&again);
+}
+
+/* Carries out a plan on a copy of the map; returns the map behind it. */
+static struct e4df_map *carry_out(const struct e4df_map *map,
+				  const struct e4df_policy *policy,
+				  const struct e4df_plan *plan)
+{
+	struct replay r = {
+		.policy = policy,
+		.count = e4df_map_geometry(map)->blocks,
+		.before = maps_spread(map),
+		.after = malloc(e4df_map_geometry(map)->blocks * 8),
+		.is_changed = calloc(e4df_map_count(map) + 1, 1),
+	};
+
+	assert_int_equal(e4df_map_clone(map, &r.map), 0);
+	for (uint32_t i = 0; i < e4df_map_count(map); i++) {
+		blk64_t n = e4df_extents_blocks(e4df_map_extents(map, i),
+						e4df_map_inode(map, i)->data);
+
+		r.largest = n > r.largest ? n : r.largest;
+	}
+	for (size_t i = 0; i < e4df_plan_count(plan); i++) {
+		r.batch = e4df_plan_batch(plan, i);
+		assert_int_not_equal(r.batch->change_count, 0);
+		change_all(&r);
+		check_space(&r);
+		check_moves(&r);
+		check_log(&r);
+		check_apply(&r);
+		memcpy(r.before, r.after, r.count * sizeof(*r.before));
+	}
+	free(r.before);
+	free(r.after);
+	free(r.is_changed);
+	return r.map;
+}
+
+static uint32_t excess(const struct e4df_map *map, uint32_t index)
+{
+	const struct e4df_inode *inode = e4df_map_inode(map, index);
+	const struct e4df_extent *e = e4df_map_extents(map, index);
+	uint32_t runs = e4df_extents_runs(e, inode->data);
+	uint32_t ideal =
+		e4df_map_ideal(map, e4df_extents_blocks(e, inode->data));
+
+	return runs > ideal ? runs - ideal : 0;
+}
+
+/* Fewer excess runs or mapping blocks; what was at its ideal stays there. */
+static void check_gain(const struct e4df_map *before,
+		       const struct e4df_map *after, size_t batches)
+{
+	uint64_t old = 0, now = 0, old_tree = 0, now_tree = 0;
+
+	for (uint32_t i = 0; i < e4df_map_count(before); i++) {
+		old += excess(before, i);
+		now += excess(after, i);
+		old_tree += e4df_map_inode(before, i)->tree;
+		now_tree += e4df_map_inode(after, i)->tree;
+		if (!excess(before, i))
+			assert_int_equal(excess(after, i), 0);
+	}
+	assert_true(now <= old);
+	if (batches && now == old)
+		assert_true(now_tree < old_tree);
+}
+
+static void check_same_array(const void *a, size_t a_count, const void *b,
+			     size_t b_count, size_t size)
+{
+	assert_int_equal(a_count, b_count);
+	if (a_count)
+		assert_memory_equal(a, b, a_count * size);
+}
+
+static void check_same_plan(const struct e4df_plan *a,
+			    const struct e4df_plan *b)
+{
+	blk64_t copied = 0;
+
+	assert_int_equal(e4df_plan_count(a), e4df_plan_count(b));
+	for (size_t i = 0; i < e4df_plan_count(a); i++) {
+		const struct e4df_batch *x = e4df_plan_batch(a, i);
+		const struct e4df_batch *y = e4df_plan_batch(b, i);
+
+		check_same_array(x->moves, x->move_count, y->moves,
+				 y->move_count, sizeof(*x->moves));
+		check_same_array(x->extents, x->extent_count, y->extents,
+				 y->extent_count, sizeof(*x->extents));
+		check_same_array(x->changes, x->change_count, y->changes,
+				 y->change_count, sizeof(*x->changes));
+		check_same_runs(&x->taken, &y->taken);
+		check_same_runs(&x->released, &y->released);
+		copied += x->copy_blocks;
+	}
+	assert_int_equal(copied, e4df_plan_copy_blocks(a));
+}
+
+/* All promises on one map.  Returns the number of batches. */
+static size_t check_plan(const struct e4df_map *map,
+			 const struct e4df_policy *policy, int is_easy)
+{
+	struct e4df_plan *plan, *twin, *second;
+	struct e4df_map *after;
+	size_t count;
+
+	assert_int_equal(e4df_plan_build(map, policy, &plan), 0);
+	assert_int_equal(e4df_plan_build(map, policy, &twin), 0);
+	check_same_plan(plan, twin); /* P4 */
+	count = e4df_plan_count(plan);
+	after = carry_out(map, policy, plan);
+	check_gain(map, after, count);
+	assert_int_equal(e4df_plan_build(after, policy, &second), 0);
+	assert_int_equal(e4df_plan_count(second), 0); /* P5 */
+	for (uint32_t i = 0; is_easy && i < e4df_map_count(after); i++)
+		if (e4df_map_inode(after, i)->why == E4DF_MOVABLE)
+			assert_int_equal(excess(after, i), 0);
+	e4df_plan_free(plan);
+	e4df_plan_free(twin);
+	e4df_plan_free(second);
+	e4df_map_free(after);
+	return count;
+}
+
+/* Any map, nearly full or nearly empty, with a log of any size. */
+static void anything_goes(void **state)
+{
+	size_t batches = 0;
+
+	(void)state;
+	for (unsigned int seed = 0; seed < 350; seed++) {
+		struct prng rng = { seed };
+		struct maps_recipe recipe = {
+			.blocks = 150 + pick(&rng, 1 + pick(&rng, 3000)),
+			.free_percent = 1 + pick(&rng, 60),
+			.file_blocks = 1 + pick(&rng, 400),
+			.scattered = pick(&rng, 101),
+			.odd_fixed = pick(&rng, 8),
+			.immovable = pick(&rng, 15),
+		};
+		struct e4df_policy policy = {
+			.batch_blocks = 1 + pick(&rng, 2000),
+			.log_blocks =
+				1 + pick(&rng, chance(&rng, 50) ? 60 : 700),
+		};
+		struct e4df_map *map = maps_random(&rng, &recipe);
+
+		batches += check_plan(map, &policy, 0);
+		e4df_map_free(map);
+	}
+	assert_true(batches > 350); /* else this was no test */
+}
+
+/* Where a third is free and no file is large, all reach their ideal. */
+static void easy_maps(void **state)
+{
+	(void)state;
+	for (unsigned int seed = 0; seed < 80; seed++) {
+		struct prng rng = { seed };
+		struct maps_recipe recipe = {
+			.blocks = 600 + pick(&rng, 3000),
+			.free_percent = 30 + pick(&rng, 40),
+			.file_blocks = 1 + pick(&rng, 50),
+			.scattered = 60 + pick(&rng, 40),
+		};
+		struct e4df_policy policy = {
+			.batch_blocks = 100 + pick(&rng, 2000),
+			.log_blocks = 700,
+		};
+		struct e4df_map *map = maps_random(&rng, &recipe);
+
+		check_plan(map, &policy, 1);
+		e4df_map_free(map);
+	}
+}
+
+/* One per cent free, all in pieces: still not nothing. */
+static void nearly_full(void **state)
+{
+	size_t batches = 0;
+
+	(void)state;
+	for (unsigned int seed = 0; seed < 30; seed++) {
+		struct prng rng = { seed };
+		struct maps_recipe recipe = {
+			.blocks = 1500 + pick(&rng, 1500),
+			.free_percent = 1,
+			.file_blocks = 60,
+			.scattered = 90,
+		};
+		struct e4df_policy policy = {
+			.batch_blocks = 4096,
+			.log_blocks = 700,
+		};
+		struct e4df_map *map = maps_random(&rng, &recipe);
+
+		batches += check_plan(map, &policy, 0) > 0;
+		e4df_map_free(map);
+	}
+	assert_in_range(batches, 25, 30);
+}
+
+/* An empty file system, and one without a movable file. */
+static void nothing_to_do(void **state)
+{
+	const struct e4df_policy policy = { 1000, 1000, 0 };
+	const struct maps_file none[] = { { .count = 0 } };
+	const struct maps_file one[] = {
+		{ 12, E4DF_WHY_BOOT, 2, { { 10, 0, 0, 1 }, { 30, 0, 1, 1 } } },
+		{ .count = 0 },
+	};
+	struct e4df_map *map = maps_drawn(100, NULL, 0, none);
+
+	(void)state;
+	assert_int_equal(check_plan(map, &policy, 1), 0);
+	e4df_map_free(map);
+	map = maps_drawn(100, NULL, 0, one);
+	assert_int_equal(check_plan(map, &policy, 1), 0);
+	e4df_map_free(map);
+	e4df_plan_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_to_do),
+		cmocka_unit_test(anything_goes),
+		cmocka_unit_test(easy_maps),
+		cmocka_unit_test(nearly_full),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

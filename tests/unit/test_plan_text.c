@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Plans for small maps, as text.  A change of policy shows here first, and
+ * its diff shows what it means.
+ */
+#include "plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "maps.h"
+
+static const struct e4df_policy policy = { 1000, 700, 0 };
+
+static void print_runs(FILE *out, const char *what,
+		       const struct e4df_runs *runs)
+{
+	fprintf(out, "  %s", what);
+	for (size_t i = 0; i < runs->count; i++)
+		fprintf(out, " %llu+%llu", (unsigned long long)runs->v[i].start,
+			(unsigned long long)runs->v[i].len);
+	fprintf(out, "\n");
+}
+
+/* "<ino>: <lblk>+<len>@<pblk> ...", u for unwritten, t for mapping blocks */
+static void print_change(FILE *out, const struct e4df_map *map,
+			 const struct e4df_batch *batch,
+			 const struct e4df_change *c)
+{
+	const struct e4df_extent *e = batch->extents + c->first;
+
+	fprintf(out, "  %u:", e4df_map_inode(map, c->inode)->ino);
+	for (uint32_t i = 0; i < c->data + c->tree; i++, e++)
+		fprintf(out, " %u+%u@%llu%s", e->lblk, e->len,
+			(unsigned long long)e->pblk,
+			e->flags & E4DF_EXTENT_TREE	 ? "t" :
+			e->flags & E4DF_EXTENT_UNWRITTEN ? "u" :
+							   "");
+	fprintf(out, "\n");
+}
+
+static char *print_plan(const struct e4df_map *map)
+{
+	struct e4df_plan *plan;
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	assert_int_equal(e4df_plan_build(map, &policy, &plan), 0);
+	for (size_t i = 0; i < e4df_plan_count(plan); i++) {
+		const struct e4df_batch *b = e4df_plan_batch(plan, i);
+
+		fprintf(out, "batch %zu, copies %llu\n", i + 1,
+			(unsigned long long)b->copy_blocks);
+		for (size_t k = 0; k < b->change_count; k++)
+			print_change(out, map, b, &b->changes[k]);
+		for (size_t k = 0; k < b->move_count; k++)
+			fprintf(out, "  move %llu+%u to %llu%s\n",
+				(unsigned long long)b->moves[k].from,
+				b->moves[k].len,
+				(unsigned long long)b->moves[k].to,
+				b->moves[k].flags ? " unwritten" : "");
+		print_runs(out, "takes", &b->taken);
+		print_runs(out, "gives", &b->released);
+	}
+	assert_int_equal(fclose(out), 0);
+	e4df_plan_free(plan);
+	return text;
+}
+
+static void check_text(blk64_t blocks, const struct e4df_range *fixed,
+		       size_t fixed_count, const struct maps_file *files,
+		       const char *want)
+{
+	struct e4df_map *map = maps_drawn(blocks, fixed, fixed_count, files);
+	char *text = print_plan(map);
+
+	assert_string_equal(text, want);
+	free(text);
+	e4df_map_free(map);
+}
+
+/* Two files in turns: the first goes, the second finds room in its place. */
+static void interleaved(void **state)
+{
+	static const struct e4df_range fixed[] = { { 0, 10 } };
+	static const struct maps_file files[] = {
+		{ 12, E4DF_MOVABLE, 2, { { 10, 0, 0, 4 }, { 18, 0, 4, 4 } } },
+		{ 13, E4DF_MOVABLE, 2, { { 14, 0, 0, 4 }, { 22, 0, 4, 4 } } },
+		{ .count = 0 },
+	};
+
+	(void)state;
+	check_text(40, fixed, 1, files,
+		   "batch 1, copies 8\n"
+		   "  12: 0+8@26\n"
+		   "  move 10+4 to 26\n"
+		   "  move 18+4 to 30\n"
+		   "  takes 26+8\n"
+		   "  gives 10+4 18+4\n"
+		   "batch 2, copies 4\n"
+		   "  13: 0+8@14\n"
+		   "  move 22+4 to 18\n"
+		   "  takes 18+4\n"
+		   "  gives 22+4\n");
+}
+
+/* Unwritten blocks move without being copied; a needless tree goes. */
+static void unwritten(void **state)
+{
+	static const struct maps_file files[] = {
+		{ 12,
+		  E4DF_MOVABLE,
+		  4,
+		  { { 10, 0, 0, 4 },
+		    { 30, E4DF_EXTENT_UNWRITTEN, 4, 3 },
+		    { 50, 0, 9, 1 },
+		    { 60, E4DF_EXTENT_TREE, 0, 1 } } },
+		{ .count = 0 },
+	};
+
+	(void)state;
+	check_text(100, NULL, 0, files,
+		   "batch 1, copies 5\n"
+		   "  12: 0+4@0 4+3@4u 9+1@7\n"
+		   "  move 10+4 to 0\n"
+		   "  move 30+3 to 4 unwritten\n"
+		   "  move 50+1 to 7\n"
+		   "  takes 0+8\n"
+		   "  gives 10+4 30+3 50+1 60+1\n");
+}
+
+/* No free run is long enough: a window is cleared, in two batches. */
+static void cleared(void **state)
+{
+	static const struct maps_file files[] = {
+		{ 12, E4DF_MOVABLE, 2, { { 0, 0, 0, 4 }, { 12, 0, 4, 4 } } },
+		{ 13, E4DF_MOVABLE, 1, { { 4, 0, 0, 2 } } },
+		{ 14, E4DF_MOVABLE, 1, { { 20, 0, 0, 4 } } },
+		{ .count = 0 },
+	};
+	static const struct e4df_range fixed[] = { { 10, 2 }, { 18, 2 } };
+
+	(void)state;
+	check_text(27, fixed, 2, files,
+		   "batch 1, copies 2\n"
+		   "  13: 0+2@8\n"
+		   "  move 4+2 to 8\n"
+		   "  takes 8+2\n"
+		   "  gives 4+2\n"
+		   "batch 2, copies 4\n"
+		   "  12: 0+8@0\n"
+		   "  move 12+4 to 4\n"
+		   "  takes 4+4\n"
+		   "  gives 12+4\n");
+}
+
+/* A swap file stays, in pieces as it is; so does what is whole. */
+static void in_place(void **state)
+{
+	static const struct maps_file files[] = {
+		{ 12, E4DF_WHY_SWAP, 2, { { 5, 0, 0, 2 }, { 9, 0, 2, 2 } } },
+		{ 13, E4DF_MOVABLE, 2, { { 20, 0, 0, 2 }, { 22, 0, 7, 2 } } },
+		{ .count = 0 },
+	};
+
+	(void)state;
+	check_text(40, NULL, 0, files, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(interleaved),
+		cmocka_unit_test(unwritten),
+		cmocka_unit_test(cleared),
+		cmocka_unit_test(in_place),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
