@@ -108,11 +108,78 @@ mkimg()
 		fail "mke2fs $* failed"
 }
 
+# poke FILE OFFSET BYTES
+# Writes bytes, which are given as to printf.
+poke()
+{
+	# shellcheck disable=SC2059 # the format is the point
+	printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+# fsdebug IMAGE COMMAND...
+# Has debugfs change an image; prints what it says. Unlike debugfs itself it
+# fails when a command does.
+fsdebug()
+{
+	local image=$1
+
+	shift
+	printf '%s\n' "$@" >fsdebug.in
+	debugfs -w -f fsdebug.in "$image" 2>fsdebug.err
+	[ "$(wc -l <fsdebug.err)" = 1 ] && return
+	cat fsdebug.err >&2
+	fail "debugfs on $image: $*"
+}
+
 # digest IMAGE
 # Prints what the files of an image are: names, contents, metadata.
 digest()
 {
 	"$TOOLS/imgsum" "$1"
+}
+
+# ---- a run that is caught in the middle
+
+# wait_until COMMAND...
+wait_until()
+{
+	local i
+
+	for ((i = 0; i < 600; i++)); do
+		"$@" && return
+		sleep 0.1
+	done
+	fail "waited in vain for: $*"
+}
+
+# hold_run ARGUMENT...
+# Starts a run in the background (its process is $held) that gets no farther
+# than to its first line of progress, with the target locked: nobody reads the
+# lines, and the pipe is full. Its outputs go to held.out and held.err.
+hold_run()
+{
+	rm -f held.fifo
+	mkfifo held.fifo
+	exec 8<>held.fifo
+	timeout 1 head -c 4194304 /dev/zero >&8 || :
+	"$E4OFFDEFRAG" -C 8 "$@" >held.out 2>held.err &
+	held=$!
+	# Looking at the target itself could be in the way of the run.
+	wait_until grep -q "FLOCK.* $held " /proc/locks
+	sleep 0.2
+}
+
+# finish_run STATUS
+finish_run()
+{
+	local got=0
+
+	cat held.fifo >/dev/null &
+	exec 8<&-
+	wait "$held" || got=$?
+	[ "$got" = "$1" ] && return
+	cat held.err >&2
+	fail "exit status $got, not $1, of the run that was held"
 }
 
 # ---- what must be true
@@ -162,6 +229,22 @@ assert_grep()
 	grep -q -e "$1" "$2" && return
 	cat "$2" >&2
 	fail "no line of $2 matches: $1"
+}
+
+# assert_refused STATUS PATTERN IMAGE [ARGUMENT...]
+# With this exit status, one line of message that matches the pattern, no
+# report, and not one byte of the image changed. An IMAGE?offset=N counts as
+# the whole image.
+assert_refused()
+{
+	local status=$1 pattern=$2
+
+	shift 2
+	assert_unchanged "${1%%\?*}" \
+		assert_exit "$status" "$E4OFFDEFRAG" "${@:2}" "$1"
+	assert_eq "" "$(cat out)" "standard output of the refusal of $*"
+	assert_eq 1 "$(wc -l <err)" "lines of the refusal of $*"
+	assert_grep "^e4offdefrag: .*$pattern" err
 }
 
 # assert_clean IMAGE

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Sourced after lib.sh by tests that do whole runs: what must be true of a run,
+# by the word of others (the kernel, e2fsck, debugfs) wherever possible.
+#
+#	. "$srcdir/tests/layout.sh"
+
+# member FILE [OBJECT] NAME
+# Prints a value of what --json has printed.
+member()
+{
+	if [ $# = 2 ]; then
+		sed -nE "s/^  \"$2\": (.*[^,]),?\$/\1/p" "$1"
+	else
+		sed -nE "/^  \"$2\": \{/,/^  \}/s/^    \"$3\": (.*[^,]),?\$/\1/p" \
+			"$1"
+	fi
+}
+
+# assert_same FILE FILE WHAT
+assert_same()
+{
+	cmp -s "$1" "$2" && return
+	diff "$1" "$2" | sed -n 1,20p >&2 || :
+	fail "differs: $3"
+}
+
+# ---- what is in an image
+
+# kernel_view IMAGE
+# Prints what a real mount shows: names in the order of readdir, contents,
+# metadata, xattrs, holes.
+kernel_view()
+{
+	mkdir -p view
+	mount -o loop,ro "$1" view
+	"$TOOLS/treesum" view
+	umount view
+}
+
+# image_view IMAGE
+# The same without a mount, inode by inode.
+image_view()
+{
+	"$TOOLS/imgsum" -d "$1"
+}
+
+# inode IMAGE PATH
+# Prints its number.
+inode()
+{
+	debugfs -R "stat \"$2\"" "$1" 2>/dev/null |
+		sed -nE 's/^Inode: ([0-9]+) .*/\1/p'
+}
+
+# places IMAGE INODE...
+# Prints which blocks each of them has.
+places()
+{
+	local image=$1 ino
+
+	shift
+	for ino; do
+		debugfs -R "stat <$ino>" "$image" 2>/dev/null |
+			sed -n '/^EXTENTS:$/,$p; /^BLOCKS:$/,$p'
+	done
+}
+
+# breaks IMAGE
+# Prints an inode number for each place at which one of its blocks does not lie
+# directly behind the block before: as e2fsck sees it.
+breaks()
+{
+	e2fsck -fn -E fragcheck "$1" 2>/dev/null |
+		sed -nE 's/^ *([0-9]+)\(.\): expecting .*/\1/p'
+}
+
+# ---- what must be true
+
+# assert_quiet IMAGE
+# e2fsck finds no errors and has nothing to remark either, as that a tree
+# "could be narrower".
+assert_quiet()
+{
+	assert_clean "$1"
+	! grep -v '^e2fsck [0-9]\|^Pass [1-5]: \|^[^ ]*: [0-9]*/[0-9]* files ' \
+		fsck.out >&2 || fail "e2fsck remarks on $1"
+}
+
+# assert_small_trees IMAGE BLOCK-SIZE
+# Every extent tree has as few blocks as its extents need, by what debugfs
+# says of them: none up to four extents.
+assert_small_trees()
+{
+	image_view "$1" | sed -nE 's/^([0-9]+) .*/ex <\1>/p' >ex.in
+	debugfs -f ex.in "$1" 2>/dev/null | awk -v bs="$2" '
+		function check(    want, n) {
+			for (n = leaves; n > 4; want += n)
+				n = int((n - 1) / fanout) + 1
+			if (nodes == want)
+				return
+			print ino ": " leaves " extents, " nodes + 0 \
+				" tree blocks instead of " want + 0
+			bad = 1
+		}
+		BEGIN { fanout = int((bs - 12) / 12) }
+		/^debugfs: ex / {
+			check()
+			ino = $3
+			nodes = leaves = 0
+		}
+		/^ *[0-9]+\/ *[0-9]+ / {
+			split($0, level, "/")
+			if (level[1] + 0 < level[2] + 0) nodes++; else leaves++
+			trees++
+		}
+		END { check(); exit bad || !trees }' >&2 ||
+		fail "extent trees of $1 are larger than need be"
+}
+
+# assert_whole_run IMAGE BLOCK-SIZE [INODE...]
+# All that a run promises if there is room and every file can be in one run,
+# but for those inodes, which must stay where they are. Leaves the image
+# defragmented, and the reports in plan.json, run.json and run.err.
+assert_whole_run()
+{
+	local image=$1 bs=$2 stuck
+
+	shift 2
+	places "$image" "$@" >places.before
+	kernel_view "$image" >kernel.before
+	image_view "$image" >image.before
+	breaks "$image" >breaks.before
+	cp "$image" again.img
+
+	# -n writes nothing, and its prediction is exact.
+	assert_unchanged "$image" assert_exit 0 "$E4OFFDEFRAG" --json -n "$image"
+	mv out plan.json
+	assert_exit 0 "$E4OFFDEFRAG" --json -v "$image"
+	mv out run.json
+	mv err run.err
+	sed -n '/^  "after"/,/^  }/p' plan.json >predicted
+	sed -n '/^  "after"/,/^  }/p' run.json >reached
+	assert_same predicted reached "-n and what was reached"
+	assert_eq "$(member plan.json bytes_to_move)" \
+		"$(member run.json bytes_moved)" "bytes moved"
+	assert_eq "$(member plan.json steps_to_do)" \
+		"$(member run.json steps_done)" "steps done"
+
+	# Nothing but places has changed, and those inodes have not moved.
+	assert_quiet "$image"
+	kernel_view "$image" >kernel.after
+	image_view "$image" >image.after
+	assert_same kernel.before kernel.after "what the kernel shows"
+	assert_same image.before image.after "what is in the image"
+	places "$image" "$@" >places.after
+	assert_same places.before places.after "where the inodes $* are"
+
+	# The layout is ideal, and e2fsck and debugfs agree with the report.
+	breaks "$image" >breaks.after
+	printf '%s\n' "$@" | grep -Fxf - breaks.before >breaks.wanted || :
+	assert_same breaks.wanted breaks.after "inodes with breaks"
+	stuck=$(uniq breaks.wanted | wc -l)
+	assert_eq "$stuck" "$(member run.json after fragmented_files)" \
+		"fragmented files left"
+	assert_eq "$(member run.json after files)" \
+		"$(member run.json after ideal_runs)" "ideal runs"
+	assert_eq $(($(member run.json before files) + $(wc -l <breaks.before))) \
+		"$(member run.json before runs)" "runs before"
+	assert_eq $(($(member run.json after files) + $(wc -l <breaks.after))) \
+		"$(member run.json after runs)" "runs after"
+	assert_small_trees "$image" "$bs"
+
+	# The same input gives the same output; a second run changes nothing.
+	assert_exit 0 "$E4OFFDEFRAG" -q again.img
+	cmp "$image" again.img || fail "two runs on the same input differ"
+	rm again.img
+	assert_unchanged "$image" assert_exit 0 "$E4OFFDEFRAG" --json "$image"
+	assert_eq 0 "$(member out bytes_moved)" "bytes moved by a second run"
+	assert_eq 0 "$(member out steps_done)" "steps done by a second run"
+}
