@@ -29,7 +29,6 @@
 struct e4df_policy {
 	blk64_t batch_blocks; /* data after which a batch is closed */
 	__u32 log_blocks;     /* metadata blocks of one transaction */
-	int has_group_csum;   /* a group's first use may set its bitmap */
 };
 
 struct e4df_plan;

@@ -141,25 +141,6 @@ void e4df_treap_erase(struct e4df_treap *treap, blk64_t key, blk64_t len)
 	treap->count--;
 }
 
-const struct e4df_node *e4df_treap_floor(const struct e4df_treap *treap,
-					 blk64_t key)
-{
-	const struct e4df_node *best = NULL;
-	__u32 i = treap->root;
-
-	while (i) {
-		const struct e4df_node *n = &treap->nodes[i];
-
-		if (n->key <= key) {
-			best = n;
-			i = n->right;
-		} else {
-			i = n->left;
-		}
-	}
-	return best;
-}
-
 const struct e4df_node *e4df_treap_before(const struct e4df_treap *treap,
 					  blk64_t key, blk64_t len)
 {
@@ -177,6 +158,12 @@ const struct e4df_node *e4df_treap_before(const struct e4df_treap *treap,
 		}
 	}
 	return best;
+}
+
+const struct e4df_node *e4df_treap_floor(const struct e4df_treap *treap,
+					 blk64_t key)
+{
+	return e4df_treap_before(treap, key, UINT64_MAX);
 }
 
 const struct e4df_node *e4df_treap_ceil(const struct e4df_treap *treap,
