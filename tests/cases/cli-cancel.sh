@@ -9,33 +9,35 @@ mkimg fresh 96M
 "$TOOLS/fragment" -s 2 -f 1500 -p 67 fresh
 digest fresh >fresh.sum
 
+cp fresh img
+start=${EPOCHREALTIME/./}
+assert_exit 0 "$E4OFFDEFRAG" -q img
+length=$((${EPOCHREALTIME/./} - start)) # microseconds
+
 # cancel SIGNAL ARGUMENT...
-# Sends the signal twice as soon as the first progress is there. The run may
-# be over before it arrives: then it is tried again.
+# Sends the signal twice at a moment within the run. A moment that is too
+# early finds no handler yet, one that is too late no run: then the next one,
+# a little later in the measured length each, which wraps around.
 cancel()
 {
-	local signal=$1 status try pid
+	local signal=$1 status try pid us
 
 	shift
-	for try in {1..20}; do
+	for try in {1..60}; do
+		us=$((length * (try * 7 % 20 + 1) / 20))
 		cp fresh img
-		rm -f fifo
-		mkfifo fifo
-		"$E4OFFDEFRAG" -C 3 "$@" img 3>fifo >out 2>err &
+		"$E4OFFDEFRAG" "$@" img >out 2>err &
 		pid=$!
-		{
-			read -r _ || :
-			kill -s "$signal" $pid 2>/dev/null || :
-			kill -s "$signal" $pid 2>/dev/null || :
-			cat >/dev/null
-		} <fifo
+		sleep "$(printf '%d.%06d' $((us / 1000000)) $((us % 1000000)))"
+		kill -s "$signal" $pid 2>/dev/null || :
+		kill -s "$signal" $pid 2>/dev/null || :
 		status=0
-		wait $pid || status=$?
+		{ wait $pid || status=$?; } 2>/dev/null
+		[ $status -le 128 ] || continue
 		assert_clean img
 		digest img >img.sum
 		cmp fresh.sum img.sum || fail "SIG$signal changed the files"
 		[ $status = 0 ] || break
-		echo "try $try: SIG$signal came too late"
 	done
 	assert_eq 32 $status "exit status after SIG$signal"
 	assert_eq 1 "$(grep -c '^e4offdefrag: Cancelled while' err)" \

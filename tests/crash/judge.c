@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <ext2fs/ext2fs.h>
 
 #include "../tools/sum.h"
 #include "../tools/tool.h"
@@ -156,6 +157,17 @@ static int has_question(void)
 	return found;
 }
 
+/* As of a transaction that the recovery took for damaged. */
+static int has_error_mark(const struct disk *disk)
+{
+	const struct ext2_super_block *sb =
+		(const void *)(disk->work + SUPERBLOCK_OFFSET);
+
+	return (sb->s_state & EXT2_ERROR_FS) ||
+	       !(sb->s_state & EXT2_VALID_FS) ||
+	       (sb->s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER);
+}
+
 static const char *check(struct judge *j)
 {
 	const char *const argv[] = { "e2fsck", "-fn", j->work, NULL };
@@ -163,6 +175,8 @@ static const char *check(struct judge *j)
 
 	if (run("log", argv) || has_question())
 		return "e2fsck -fn finds errors";
+	if (has_error_mark(j->disk))
+		return "the file system is marked as having errors";
 	if (memcmp(j->disk->work, j->boot, sizeof(j->boot)))
 		return "the boot block is not what it was";
 	read_sum(j, sum, sizeof(sum));

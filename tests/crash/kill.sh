@@ -36,11 +36,13 @@ needs_recovery()
 	grep -q '^Filesystem features:.* needs_recovery' header
 }
 
-# A moment within the run, by the seed.
+# A moment within the run, by the seed. The run may have become slower or
+# faster since it was measured: too early or too late moves the next ones.
 RANDOM=1
+shift_us=0
 draw()
 {
-	local us=$(((RANDOM << 15 | RANDOM) % length))
+	local us=$(((RANDOM << 15 | RANDOM) % length + shift_us))
 
 	delay=$(printf '%d.%06d' $((us / 1000000)) $((us % 1000000)))
 }
@@ -112,10 +114,15 @@ while [ $struck -lt $kills ] || [ $((halfway * 2)) -lt $kills ]; do
 	strike KILL
 	if cmp -s fresh img; then
 		untouched=$((untouched + 1))
+		shift_us=$((shift_us + length / 16))
 		continue
 	fi
 	struck=$((struck + 1))
-	! needs_recovery img || halfway=$((halfway + 1))
+	if needs_recovery img; then
+		halfway=$((halfway + 1))
+	elif [ $shift_us -gt 0 ]; then
+		shift_us=$((shift_us - length / 16))
+	fi
 	if [ "$can_mount" ]; then
 		cp img mounted
 		mount_it mounted
