@@ -222,6 +222,7 @@ static errcode_t do_plan(struct run *run)
 	const struct e4df_geometry *g = e4df_map_geometry(run->map);
 	struct e4df_policy policy = {
 		.batch_blocks = BATCH_BYTES / g->block_size,
+		.cancel = run->options->cancel,
 	};
 	errcode_t err = open_journal(run);
 

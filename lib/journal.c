@@ -111,7 +111,9 @@ static errcode_t check_super(struct e4df_journal *j, __u32 log_blocks)
 		return bad(j, "unknown type");
 	if (be32(sb->blocksize) != j->bs)
 		return bad(j, "block size");
-	if (be32(sb->first) < 1 || be32(sb->maxlen) > log_blocks)
+	if (be32(sb->first) < 1 || be32(sb->maxlen) > log_blocks ||
+	    be32(sb->first) >= be32(sb->maxlen) ||
+	    be32(sb->num_fc_blks) >= be32(sb->maxlen))
 		return bad(j, "length");
 	if (sb->start || sb->error)
 		return bad(j, "it is not empty");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "e4df_err.h"
 #include "plan_priv.h"
 
 struct e4df_plan {
@@ -189,6 +190,8 @@ static errcode_t attend(struct pass *p, __u32 inode)
 	int is_found;
 	errcode_t err = 0;
 
+	if (b->policy->cancel && *b->policy->cancel)
+		return E4DF_ET_CANCELLED;
 	if (batcher_is_ideal(b, inode) || b->files[inode].is_waiting)
 		return 0;
 	if (!has_room(p, inode, 0))

@@ -24,18 +24,21 @@
 #ifndef E4DF_PLAN_H
 #define E4DF_PLAN_H
 
+#include <signal.h>
+
 #include "map.h"
 
 struct e4df_policy {
 	blk64_t batch_blocks; /* data after which a batch is closed */
 	__u32 log_blocks;     /* metadata blocks of one transaction */
+	const volatile sig_atomic_t *cancel; /* (borrowed) NULL for none */
 };
 
 struct e4df_plan;
 
 /*
- * Plans from a const map.  *ret is the caller's to free.  Returns ENOMEM, or
- * E4DF_ET_OVERFLOW for a map that contradicts itself.
+ * Plans from a const map.  *ret is the caller's to free.  Returns ENOMEM,
+ * E4DF_ET_CANCELLED, or E4DF_ET_OVERFLOW for a map that contradicts itself.
  */
 errcode_t e4df_plan_build(const struct e4df_map *map,
 			  const struct e4df_policy *policy,

@@ -152,13 +152,28 @@ static void release(struct scan *s)
 	free(s->swap);
 }
 
+/* libext2fs has checked the rest of what the superblock says. */
+static errcode_t check_geometry(struct scan *s)
+{
+	const struct e4df_geometry *g = &s->geometry;
+
+	if (g->inodes_per_group <= g->block_size * 8)
+		return 0;
+	return e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
+			       "%u inodes per group do not fit the bitmap of "
+			       "one block; run e2fsck -f first",
+			       g->inodes_per_group);
+}
+
 /* The order matters: each step needs what the ones before it have found. */
 static errcode_t run_steps(struct scan *s)
 {
 	struct e4df_runs used = E4DF_RUNS_INIT, unused = E4DF_RUNS_INIT;
 	errcode_t err;
 
-	err = e4df_map_new(&s->geometry, &s->map);
+	err = check_geometry(s);
+	if (!err)
+		err = e4df_map_new(&s->geometry, &s->map);
 	if (!err)
 		err = e4df_scan_group_metadata(s);
 	if (!err)

@@ -168,6 +168,7 @@ struct block_walk {
 	struct scan *s;
 	struct e4df_extent *tree; /* (owned) */
 	size_t tree_count, tree_alloc;
+	blk64_t count; /* visited */
 	ext2_ino_t ino;
 	errcode_t err;
 };
@@ -188,6 +189,12 @@ static int visit_block(ext2_filsys fs, blk64_t *blk, e2_blkcnt_t lblk,
 	if (!e4df_scan_is_in_range(walk->s, *blk, 1)) {
 		e4df_scan_damage(walk->s, walk->ino, *blk,
 				 "block number out of range");
+		return BLOCK_ABORT;
+	}
+	/* A map that contains itself would go on for 2^32 blocks. */
+	if (walk->count++ > walk->s->geometry.blocks) {
+		e4df_scan_damage(walk->s, walk->ino, *blk,
+				 "more blocks than the file system has");
 		return BLOCK_ABORT;
 	}
 	if (lblk >= 0) {
@@ -276,6 +283,19 @@ static errcode_t note_xattr(struct scan *s, ext2_ino_t ino, blk64_t blk)
 	return err;
 }
 
+/* Does the root map anything, whatever i_blocks says? */
+static int has_root(const struct ext2_inode_large *inode)
+{
+	const struct ext3_extent_header *head = (const void *)inode->i_block;
+
+	if (inode->i_flags & EXT4_EXTENTS_FL)
+		return head->eh_entries != 0;
+	for (int i = 0; i < EXT2_N_BLOCKS; i++)
+		if (inode->i_block[i])
+			return 1;
+	return 0;
+}
+
 static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 			      struct ext2_inode_large *inode)
 {
@@ -294,9 +314,9 @@ static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 	     !(LINUX_S_ISREG(inode->i_mode) || LINUX_S_ISDIR(inode->i_mode) ||
 	       LINUX_S_ISLNK(inode->i_mode))))
 		return 0;
-	if (!ext2fs_inode_i_blocks(s->fs, EXT2_INODE(inode)))
-		return 0; /* what it may map all the same is caught as
-				 * a difference to the bitmap */
+	if (!ext2fs_inode_i_blocks(s->fs, EXT2_INODE(inode)) &&
+	    !has_root(inode))
+		return 0;
 	err = e4df_map_add_inode(s->map, ino, kind, why, &index);
 	if (err)
 		return err;
@@ -516,8 +536,8 @@ errcode_t e4df_scan_xattrs(struct scan *s)
 	shared = e4df_runs_sort(&s->fixed);
 	if (!err && shared)
 		e4df_scan_damage(s, 0, 0,
-				 "%llu blocks of metadata are "
-				 "claimed twice",
+				 "blocks of metadata that are claimed twice: "
+				 "%llu",
 				 (unsigned long long)shared);
 	return err;
 }

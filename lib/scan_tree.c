@@ -167,7 +167,9 @@ static errcode_t scan_index(struct scan *s, const struct ext3_extent_idx *idx,
 
 		if (i + 1 < count)
 			node.end = ext2fs_le32_to_cpu(idx[i + 1].ei_block);
+		/* Disjoint ranges: no block is read again for each parent. */
 		if (node.lblk < where->lblk || node.lblk >= node.end ||
+		    node.end > where->end ||
 		    !e4df_scan_is_in_range(s, node.pblk, 1)) {
 			e4df_scan_damage(s, ino, where->pblk,
 					 "invalid extent index %u: logical "

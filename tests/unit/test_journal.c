@@ -522,6 +522,8 @@ static void refusals(void **state)
 		{ AT(head.type), 5, BAD, "type", 0 },
 		{ AT(blocksize), 2048, BAD, "block size", 0 },
 		{ AT(first), 0, BAD, "length", 0 },
+		{ AT(first), 1024, BAD, "length", 0 },
+		{ AT(num_fc_blks), 0xffff0000, BAD, "length", 0 },
 		{ AT(maxlen), 1025, BAD, "length", 0 },
 		{ AT(maxlen), 1023, UNUSABLE, "shorter", 0 },
 		{ AT(start), 1, BAD, "not empty", 0 },

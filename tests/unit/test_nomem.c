@@ -91,7 +91,8 @@ static unsigned long starve(job do_it, void *ctx)
 
 static errcode_t do_plan(void *ctx)
 {
-	const struct e4df_policy policy = { 300, 600 };
+	const struct e4df_policy policy = { .batch_blocks = 300,
+					    .log_blocks = 600 };
 	struct e4df_plan *plan = NULL;
 	errcode_t err = e4df_plan_build(ctx, &policy, &plan);
 
@@ -179,7 +180,8 @@ static errcode_t do_prepare(void *ctx)
 
 static void prepares(void **state)
 {
-	const struct e4df_policy policy = { 300, 600 };
+	const struct e4df_policy policy = { .batch_blocks = 300,
+					    .log_blocks = 600 };
 	struct step step = { .map = make_map(2, 30) };
 	struct e4df_plan *plan;
 

@@ -445,7 +445,8 @@ static void nearly_full(void **state)
 /* An empty file system, and one without a movable file. */
 static void nothing_to_do(void **state)
 {
-	const struct e4df_policy policy = { 1000, 1000 };
+	const struct e4df_policy policy = { .batch_blocks = 1000,
+					    .log_blocks = 1000 };
 	const struct maps_file none[] = { { .count = 0 } };
 	const struct maps_file one[] = {
 		{ 12, E4DF_WHY_BOOT, 2, { { 10, 0, 0, 1 }, { 30, 0, 1, 1 } } },

@@ -11,7 +11,8 @@
 
 #include "maps.h"
 
-static const struct e4df_policy policy = { 1000, 700 };
+static const struct e4df_policy policy = { .batch_blocks = 1000,
+					   .log_blocks = 700 };
 
 static void print_runs(FILE *out, const char *what,
 		       const struct e4df_runs *runs)
