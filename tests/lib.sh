@@ -174,8 +174,9 @@ finish_run()
 {
 	local got=0
 
-	cat held.fifo >/dev/null &
-	exec 8<&-
+	exec 7<held.fifo
+	cat <&7 >/dev/null 8<&- &
+	exec 7<&- 8<&-
 	wait "$held" || got=$?
 	[ "$got" = "$1" ] && return
 	cat held.err >&2

@@ -147,9 +147,15 @@ killed()
 pids=
 for part in whole_run looking in_use stale damaged killed; do
 	mkdir $part
-	(cd $part && $part) &
+	(
+		trap 'kill -KILL $(jobs -p) 2>/dev/null || :' EXIT
+		cd $part
+		$part
+	) &
 	pids="$pids $!"
 done
+failed=
 for pid in $pids; do
-	wait "$pid"
+	wait "$pid" || failed=yes
 done
+[ -z "$failed" ] || fail "not all parts have passed"

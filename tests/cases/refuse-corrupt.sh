@@ -196,8 +196,15 @@ check_common()
 	change "sif owner file_acl $free"
 	damaged "inode $(inode_of owner), block $free: not an xattr block"
 
-	change "set_bg 0 inode_table 99999" "set_bg 0 checksum calc"
+	set_group inode_table 99999
 	damaged ""
+	set_group block_bitmap 99999
+	damaged "block 99999: group 0: metadata out of range"
+	set_group inode_bitmap "$(look stats | sed -nE \
+		's/.*block bitmap at ([0-9]+).*/\1/p' | sed 1q)"
+	damaged "blocks of metadata that are claimed twice: 1"
+	change "sif <7> block[DIND] 99999"
+	damaged "inode 7, block 99999: block number out of range"
 
 	# Bits behind the end of the file system, in the last group's bitmap.
 	n=$(look stats | sed -nE 's/.*block bitmap at ([0-9]+).*/\1/p' |
@@ -217,7 +224,17 @@ check_common()
 
 check_extents()
 {
-	local len
+	local len n
+
+	# A file that maps what everyone else calls free.
+	n=$(look "bmap a 58" | sed 's/ .*//')
+	assert_eq 55 $((n - block)) "a is in one piece"
+	change "sif a blocks 0" "freeb $((block - 3)) 59" \
+		"set_bg 0 free_blocks_count $(($(group 'free block') + 59))" \
+		"set_bg 0 checksum calc" \
+		"ssv free_blocks_count $(($(look stats |
+			sed -n 's/^Free blocks: *//p') + 59))"
+	damaged "inode $a: i_blocks is 0, should be"
 
 	len=$(look "ex a" | awk 'NR == 2 { print $NF }')
 	change "sif a block[5] 99999"
@@ -321,6 +338,10 @@ damaged "inode [0-9]*, block $xattr: xattr block has 1 owners, should have 3"
 cp base img
 poke img $((xattr * 1024)) X
 damaged "inode [0-9]*, block $xattr: not an xattr block"
+cp base img
+poke img $((1024 + 40)) '\010\040' # 8200 inodes for 8192 bits
+poke img 1024 '\020\100'
+damaged "8200 inodes per group do not fit the bitmap"
 # Two files with the same mapping block.
 words=()
 for i in {0..5}; do

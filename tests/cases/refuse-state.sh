@@ -195,12 +195,14 @@ fsdebug img "feature has_journal" "ssv journal_dev 0x0801" \
 refused 8 "journal on another device" -v -n -p
 accepted -c
 
-# jsb OFFSET BYTES PATTERN: a change to the journal's superblock. It is looked
-# at behind the report, which does not need it and is there all the same.
+# jsb OFFSET BYTES PATTERN [OFFSET BYTES]: changes to the journal's superblock.
+# It is looked at behind the report, which does not need it and is there all
+# the same.
 jsb()
 {
 	cp fresh img
 	poke img $((journal + $1)) "$2"
+	[ $# = 3 ] || poke img $((journal + $4)) "$5"
 	for mode in -q -nq -pq; do
 		assert_refused 8 "$3" img $mode
 	done
@@ -218,6 +220,7 @@ jsb 36 '\0\0\0\2' "journal cannot be used: .*feature"
 jsb 40 '\0\0\0\x40' "journal cannot be used: .*feature"
 jsb 40 '\0\0\0\x18' "journal's superblock is damaged (two kinds of checksum)"
 jsb 40 '\0\0\0\x10' "journal's superblock is damaged (checksum)"
+jsb 40 '\0\0\0\x10' "journal's superblock is damaged (checksum)" 80 '\4'
 jsb 44 '\0\0\0\1' "journal cannot be used: .*feature"
 jsb 64 '\0\0\0\2' "journal cannot be used: .*feature"
 cp fresh img

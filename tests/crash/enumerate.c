@@ -40,7 +40,7 @@
 
 #define BULK	  (256 << 10) /* bytes of an epoch, to be sampled thinly */
 #define BULK_THIN 4
-#define ENDS	  8 /* writes at both ends of an epoch, tried always */
+#define ENDS	  4 /* writes at both ends of an epoch, tried always */
 #define FOUND	  2 /* exit status */
 
 struct options {

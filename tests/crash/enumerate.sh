@@ -20,7 +20,7 @@ crash()
 	shift 2
 	mkdir "$image.d"
 	"$CRASH" --dir="$image.d" --imgsum="$TOOLS/imgsum" \
-		--batches="$batches" --each="${CRASH_EACH:-20}" \
+		--batches="$batches" --each="${CRASH_EACH:-12}" \
 		--random="${CRASH_RANDOM:-2}" \
 		--rounds="${CRASH_ROUNDS:-1}" \
 		--mounts="${CRASH_MOUNTS:-0}" "$@" "$image" ||
@@ -50,13 +50,15 @@ crash old 10
 mkimg rare 32M -b 1024 -J size=1 \
 	-O meta_bg,^resize_inode,fast_commit,orphan_file,metadata_csum_seed
 "$TOOLS/fragment" -s 4 -x -f 20 -p 60 -m 256 -k 2 rare
-crash rare 10
+crash rare 10 --each=4
 
 # Files in the first group's small gaps, and groups whose bitmap on disk was
 # never written.
 mkimg uninit 24M -b 1024 -J size=1 -G 1
-seq 100000 | head -c 37888 >small
-seq 1000000 | head -c 1200000 >big
+seq 10000 19999 >small
+truncate -s 37888 small
+seq 100000 299999 >big
+truncate -s 1200000 big
 {
 	for i in {1..150}; do echo "write small s$i"; done
 	for i in {1..150..2}; do echo "rm s$i"; done

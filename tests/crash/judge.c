@@ -151,7 +151,7 @@ static int has_question(void)
 	int found = 0;
 
 	while (f && !found && fgets(line, sizeof(line), f))
-		found = strstr(line, "? no") != NULL;
+		found = strstr(line, "? no") && !strstr(line, "Optimize? no");
 	if (f)
 		fclose(f);
 	return found;
