@@ -5,10 +5,11 @@
 
 #define CHECKSUM_AT	offsetof(struct ext2_super_block, s_checksum)
 #define LAST_MOUNTED_AT offsetof(struct ext2_super_block, s_last_mounted)
-#define SEAL_AT		(LAST_MOUNTED_AT + 60)
+#define VOLUME_NAME_AT	offsetof(struct ext2_super_block, s_volume_name)
 
 _Static_assert(CHECKSUM_AT == 0x3fc, "ext4 superblock checksum");
-_Static_assert(SEAL_AT == 0xc4, "the seal lies in the first sector");
+_Static_assert(LAST_MOUNTED_AT == 0x88, "s_last_mounted");
+_Static_assert(VOLUME_NAME_AT == 0x78, "s_volume_name");
 _Static_assert(sizeof(struct ext2_super_block) == E4DF_SUPER_SIZE, "size");
 
 static int has_checksum(const struct ext2_super_block *sb)
@@ -27,9 +28,19 @@ int e4df_super_is_valid(const struct ext2_super_block *sb)
 	return !has_checksum(sb) || checksum(sb) == sb->s_checksum;
 }
 
+/* Where the seal goes, in bytes; 0 if both texts are too long. */
+static size_t seal_at(const struct ext2_super_block *sb)
+{
+	if (strnlen((const char *)sb->s_last_mounted, 64) < 60)
+		return LAST_MOUNTED_AT + 60;
+	if (strnlen((const char *)sb->s_volume_name, 16) < 12)
+		return VOLUME_NAME_AT + 12;
+	return 0;
+}
+
 int e4df_super_can_seal(const struct ext2_super_block *sb)
 {
-	return strnlen((const char *)sb->s_last_mounted, 64) < 60;
+	return seal_at(sb) != 0;
 }
 
 /*
@@ -38,7 +49,7 @@ int e4df_super_can_seal(const struct ext2_super_block *sb)
  * reach any CRC value.  The columns of M are the CRCs of single bits in an
  * image of zeros; Gauss-Jordan elimination finds x with M x = wanted.
  */
-static __u32 solve(__u32 wanted)
+static __u32 solve(__u32 wanted, size_t at)
 {
 	unsigned char zeros[E4DF_SUPER_SIZE] = { 0 };
 	__u32 base = checksum(zeros), x = 0;
@@ -46,10 +57,10 @@ static __u32 solve(__u32 wanted)
 	unsigned int i, j;
 
 	for (i = 0; i < 32; i++) {
-		zeros[SEAL_AT + i / 8] = (unsigned char)(1 << i % 8);
+		zeros[at + i / 8] = (unsigned char)(1 << i % 8);
 		column[i] = checksum(zeros) ^ base;
 		origin[i] = 1U << i;
-		zeros[SEAL_AT + i / 8] = 0;
+		zeros[at + i / 8] = 0;
 	}
 	for (i = 0; i < 32; i++) {
 		__u32 bit = 1U << i;
@@ -77,17 +88,18 @@ static __u32 solve(__u32 wanted)
 
 int e4df_super_seal(struct ext2_super_block *sb)
 {
-	unsigned char *seal = (unsigned char *)sb + SEAL_AT;
+	size_t at = seal_at(sb);
+	unsigned char *seal = (unsigned char *)sb + at;
 	__u32 x;
 
 	if (!has_checksum(sb))
 		return 1;
-	if (!e4df_super_can_seal(sb)) {
+	if (!at) {
 		sb->s_checksum = checksum(sb);
 		return 0;
 	}
 	memset(seal, 0, 4);
-	x = solve(checksum(sb) ^ sb->s_checksum);
+	x = solve(checksum(sb) ^ sb->s_checksum, at);
 	for (int i = 0; i < 4; i++)
 		seal[i] = (unsigned char)(x >> 8 * i);
 	return 1;

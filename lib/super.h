@@ -6,9 +6,9 @@
  * 512 bytes of the superblock and its checksum in the second, so that a power
  * cut between the two sectors leaves a file system that neither the kernel
  * nor, with one block group, e2fsck accepts.  The functions here keep the
- * checksum what it was: four bytes behind the end of s_last_mounted are set so
- * that the CRC of the whole comes out the same, and one sector is all that
- * changes (I7).
+ * checksum what it was: four bytes behind the end of s_last_mounted, or of
+ * s_volume_name, are set so that the CRC of the whole comes out the same, and
+ * one sector is all that changes (I7).
  */
 #ifndef E4DF_SUPER_H
 #define E4DF_SUPER_H
@@ -19,7 +19,10 @@
 #define E4DF_SUPER_SIZE	  1024
 #define E4DF_SUPER_SECTOR 512 /* the part that ever changes */
 
-/* Are the four bytes that the seal needs unused?  (last_mounted < 60) */
+/*
+ * Are there four unused bytes for the seal?  (last_mounted < 60 characters, or
+ * volume_name < 12)
+ */
 int e4df_super_can_seal(const struct ext2_super_block *sb);
 
 /*

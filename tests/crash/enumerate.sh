@@ -34,9 +34,11 @@ mkimg trees 16M -b 1024 -J size=1
 "$TOOLS/fragment" -s 1 -f 40 -p 80 -m 2048 -k 1 trees
 crash trees 10
 
-# One block group: no other superblock than the one that is written.
+# One block group: no other superblock than the one that is written; and a path
+# in it that leaves no room for what keeps it from being torn.
 mkimg single 16M -b 4096 -J size=4
 "$TOOLS/fragment" -s 2 -f 60 -p 80 -m 512 -k 8 single
+tune2fs -M "/$(printf '%062d' 0)" single >/dev/null
 crash single 10
 
 # As mke2fs made them in 2008: no checksums, so a log without any; inodes of

@@ -48,7 +48,7 @@ static void note(void *ctx, const struct e4df_finding *finding)
 /* What libext2fs knows: the log's extents, and free blocks. */
 static void examine(struct disk *disk)
 {
-	struct e4df_extent *e = disk->log - 1;
+	struct e4df_extent *e = NULL;
 	ext2_filsys fs;
 	blk64_t blk;
 
@@ -60,10 +60,11 @@ static void examine(struct disk *disk)
 		assert_int_equal(ext2fs_bmap2(fs, EXT2_JOURNAL_INO, NULL, NULL,
 					      0, n, NULL, &blk),
 				 0);
-		if (!n || blk != e->pblk + e->len) {
-			assert_in_range(++disk->log_extents, 1, DISK_LOG_MAX);
-			*++e = (struct e4df_extent){ blk & E4DF_PBLK_MAX, 0, n,
-						     0 };
+		if (!e || blk != e->pblk + e->len) {
+			e = &disk->log[disk->log_extents++];
+			assert_in_range(disk->log_extents, 1, DISK_LOG_MAX);
+			*e = (struct e4df_extent){ blk & E4DF_PBLK_MAX, 0, n,
+						   0 };
 		}
 		e->len++;
 	}

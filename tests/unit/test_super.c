@@ -121,7 +121,43 @@ static void zeros_stay_zeros(void **state)
 	assert_memory_equal(&image, &once, sizeof(once));
 }
 
-/* The path's end decides: 59 characters leave room, 60 and 64 do not. */
+static void set_label(union image *image, unsigned int len)
+{
+	memset(image->sb.s_volume_name, 0, 16);
+	memset(image->sb.s_volume_name, 'v', len);
+	image->sb.s_checksum = crc32c(~0U, image, CSUM_AT);
+}
+
+/* With a long path the seal is behind the label, if that is short. */
+static void short_labels(void **state)
+{
+	struct prng rng = { 5 };
+
+	(void)state;
+	for (unsigned int len = 0; len <= 11; len++) {
+		union image before = make(&rng, 60 + len % 5, 1), after, back;
+
+		set_label(&before, len);
+		after = before;
+		after.sb.s_feature_incompat ^= EXT3_FEATURE_INCOMPAT_RECOVER;
+		assert_true(e4df_super_can_seal(&after.sb));
+		assert_int_equal(e4df_super_seal(&after.sb), 1);
+		assert_true(is_valid(&after));
+		assert_memory_equal(after.byte + 0x88, before.byte + 0x88,
+				    sizeof(after) - 0x88);
+		assert_string_equal((char *)after.sb.s_volume_name,
+				    (char *)before.sb.s_volume_name);
+		back = after;
+		back.sb.s_feature_incompat ^= EXT3_FEATURE_INCOMPAT_RECOVER;
+		assert_int_equal(e4df_super_seal(&back.sb), 1);
+		assert_memory_equal(&back, &before, sizeof(before));
+	}
+}
+
+/*
+ * The path's end decides: 59 characters leave room, 60 and 64 do not, and
+ * neither does the label here.
+ */
 static void long_paths(void **state)
 {
 	static const unsigned int lens[] = { 59, 60, 63, 64 };
@@ -129,9 +165,11 @@ static void long_paths(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lens); i++) {
-		union image before = make(&rng, lens[i], 1), after = before;
+		union image before = make(&rng, lens[i], 1), after;
 		int can_seal = lens[i] == 59;
 
+		set_label(&before, 12);
+		after = before;
 		after.sb.s_wtime ^= 0x5555;
 		assert_int_equal(e4df_super_can_seal(&after.sb), can_seal);
 		assert_false(e4df_super_is_valid(&after.sb));
@@ -188,6 +226,7 @@ int main(void)
 		cmocka_unit_test(back_again),
 		cmocka_unit_test(zeros_stay_zeros),
 		cmocka_unit_test(long_paths),
+		cmocka_unit_test(short_labels),
 		cmocka_unit_test(no_checksum),
 		cmocka_unit_test(damage_is_seen),
 	};
