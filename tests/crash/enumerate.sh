@@ -32,7 +32,7 @@ crash()
 # make room for each other.
 mkimg trees 16M -b 1024 -J size=1
 "$TOOLS/fragment" -s 1 -f 40 -p 80 -m 2048 -k 1 trees
-crash trees 10
+crash trees 10 --each=6
 
 # One block group: no other superblock than the one that is written; and a path
 # in it that leaves no room for what keeps it from being torn.
