@@ -182,6 +182,11 @@ errcode_t e4df_gate_write(struct e4df_gate *gate, blk64_t blk, size_t count,
 				     count * gate->block_size, buf);
 }
 
+void e4df_gate_stop(struct e4df_gate *gate)
+{
+	gate->is_stopped = 1;
+}
+
 void e4df_gate_prefetch(struct e4df_gate *gate, blk64_t blk, blk64_t count)
 {
 	posix_fadvise(gate->fd, (off_t)(gate->offset + blk * gate->block_size),

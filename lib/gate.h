@@ -77,6 +77,9 @@ errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 /* Makes all earlier writes durable.  A failure is final (see above). */
 errcode_t e4df_gate_flush(struct e4df_gate *gate);
 
+/* From now on every write and flush is refused: E4DF_ET_STOPPED. */
+void e4df_gate_stop(struct e4df_gate *gate);
+
 /* Tells the kernel that these blocks will be read soon. */
 void e4df_gate_prefetch(struct e4df_gate *gate, blk64_t blk, blk64_t count);
 

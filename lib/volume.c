@@ -232,6 +232,7 @@ static errcode_t hold_mmp(struct e4df_volume *vol)
 	return 0;
 }
 
+/* Another host may have taken over: then not one block more is ours. */
 errcode_t e4df_volume_refresh(struct e4df_volume *vol)
 {
 	errcode_t err;
@@ -243,7 +244,13 @@ errcode_t e4df_volume_refresh(struct e4df_volume *vol)
 	err = ext2fs_mmp_update2(vol->fs, 0);
 	e4df_gate_grant(vol->gate, NULL, NULL);
 	vol->fs->flags &= ~EXT2_FLAG_RW;
-	return err;
+	if (!err)
+		return 0;
+	e4df_gate_stop(vol->gate);
+	return e4df_event_fail(vol->sink, err,
+			       "%s may have been taken over by another host "
+			       "(%s); stopped",
+			       vol->path, error_message(err));
 }
 
 static void release_mmp(struct e4df_volume *vol)
