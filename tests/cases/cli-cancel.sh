@@ -26,7 +26,8 @@ cancel()
 	for try in {1..60}; do
 		us=$((length * (try * 7 % 20 + 1) / 20))
 		cp fresh img
-		"$E4OFFDEFRAG" "$@" img >out 2>err &
+		# SIGHUP may be ignored here, and so would be there
+		env --default-signal=HUP "$E4OFFDEFRAG" "$@" img >out 2>err &
 		pid=$!
 		sleep "$(printf '%d.%06d' $((us / 1000000)) $((us % 1000000)))"
 		kill -s "$signal" $pid 2>/dev/null || :

@@ -302,7 +302,7 @@ damaged "block [0-9]*: group 0: wrong checksum of the block bitmap"
 set_group inode_bitmap_csum 1
 damaged "block [0-9]*: group 0: wrong checksum of the inode bitmap"
 cp base img
-poke img $((xattr * 1024 + 900)) X
+poke img $((xattr * 1024 + 900)) XYZXYZ
 damaged "inode $(inode_of owner), block $xattr: wrong checksum of an xattr"
 
 # -- what was never written, it is said, but was
