@@ -9,27 +9,90 @@
 #include "super.h"
 #include "tree.h"
 
+/*
+ * What a change of the metadata is made of, in the order in which a file
+ * system without a journal must get it.  In a journal all is one stage.
+ */
+enum part {
+	MAPPINGS, /* new mapping blocks, which nobody refers to yet */
+	MARKED,	  /* bitmaps with the new blocks in use as well */
+	COUNTED,  /* group descriptors for these bitmaps */
+	SWITCHED, /* inodes: each is one sector, old or new */
+	FREED,	  /* bitmaps and descriptors without the old blocks */
+	PARTS
+};
+
 struct transaction {
 	/* Immutable. */
 	struct e4df_volume *vol;	/* (borrowed) */
 	ext2_filsys fs;			/* (borrowed from vol) */
 	struct e4df_gate *gate;		/* (borrowed from vol) */
-	struct e4df_journal *journal;	/* (borrowed) */
+	struct e4df_journal *journal;	/* (borrowed) NULL for none */
 	const struct e4df_map *map;	/* (borrowed) */
 	const struct e4df_batch *batch; /* (borrowed) */
 	unsigned int bs;
+	/* Mutable. */
+	struct e4df_stage *parts[PARTS]; /* (owned) with a journal all one */
 };
 
-/* The image of a block that exists on disk. */
-static errcode_t stage(struct transaction *t, blk64_t blk, void **image)
+static errcode_t open_parts(struct transaction *t)
 {
+	errcode_t err = 0;
+
+	for (int i = 0; i < PARTS && !err; i++)
+		if (i && t->journal)
+			t->parts[i] = t->parts[0];
+		else
+			err = e4df_stage_new(t->bs, &t->parts[i]);
+	return err;
+}
+
+static errcode_t seal_parts(struct transaction *t)
+{
+	errcode_t err = 0;
+
+	for (int i = 0; i < PARTS && !err; i++)
+		if (!i || !t->journal)
+			err = e4df_stage_seal(t->parts[i]);
+	return err;
+}
+
+static void close_parts(struct transaction *t)
+{
+	for (int i = 0; i < PARTS; i++)
+		if (!i || !t->journal)
+			e4df_stage_free(t->parts[i]);
+}
+
+/* What an earlier part makes of a block; NULL if none changes it. */
+static const void *find_before(const struct transaction *t, enum part part,
+			       blk64_t blk)
+{
+	const void *image = NULL;
+
+	for (int i = (int)part - 1; i >= 0 && !image; i--)
+		image = e4df_stage_find(t->parts[i], blk);
+	return image;
+}
+
+/* The image of a block that exists on disk, as the parts so far leave it. */
+static errcode_t stage(struct transaction *t, enum part part, blk64_t blk,
+		       void **image)
+{
+	const void *before;
 	errcode_t err;
 
-	*image = e4df_journal_find(t->journal, blk);
+	*image = e4df_stage_find(t->parts[part], blk);
 	if (*image)
 		return 0;
-	err = e4df_journal_add(t->journal, blk, image);
-	return err ? err : e4df_gate_read(t->gate, blk, 1, *image);
+	before = find_before(t, part, blk);
+	err = e4df_stage_add(t->parts[part], blk, image);
+	if (err)
+		return err;
+	if (!before)
+		return e4df_gate_read(t->gate, blk, 1, *image);
+	memcpy(*image, before, t->bs);
+	return 0;
 }
 
 /* The inode on disk, within the image of its table block. */
@@ -43,7 +106,8 @@ static errcode_t stage_inode(struct transaction *t, ext2_ino_t ino,
 	void *image;
 	errcode_t err;
 
-	err = stage(t, ext2fs_inode_table_loc(t->fs, group) + byte / t->bs,
+	err = stage(t, SWITCHED,
+		    ext2fs_inode_table_loc(t->fs, group) + byte / t->bs,
 		    &image);
 	if (!err)
 		*ret = (void *)((char *)image + byte % t->bs);
@@ -100,7 +164,7 @@ static errcode_t stage_change(struct transaction *t,
 	for (__u32 i = 0; i < change->tree && !err; i++) {
 		void *image;
 
-		err = e4df_journal_add(t->journal, tree[i].pblk, &image);
+		err = e4df_stage_add(t->parts[MAPPINGS], tree[i].pblk, &image);
 		if (!err)
 			memcpy(image, images + (size_t)i * t->bs, t->bs);
 	}
@@ -127,17 +191,16 @@ static void init_bitmap(struct transaction *t, dgrp_t group,
 	ext2fs_bg_flags_clear(t->fs, group, EXT2_BG_BLOCK_UNINIT);
 }
 
-static errcode_t stage_bitmap(struct transaction *t, dgrp_t group,
-			      unsigned char **ret)
+static errcode_t stage_bitmap(struct transaction *t, enum part part,
+			      dgrp_t group, unsigned char **ret)
 {
 	blk64_t blk = ext2fs_block_bitmap_loc(t->fs, group);
-	int is_new = !e4df_journal_find(t->journal, blk);
 	void *image;
-	errcode_t err = stage(t, blk, &image);
+	errcode_t err = stage(t, part, blk, &image);
 
 	if (err)
 		return err;
-	if (is_new && ext2fs_has_group_desc_csum(t->fs) &&
+	if (ext2fs_has_group_desc_csum(t->fs) &&
 	    ext2fs_bg_flags_test(t->fs, group, EXT2_BG_BLOCK_UNINIT))
 		init_bitmap(t, group, image);
 	*ret = image;
@@ -145,13 +208,14 @@ static errcode_t stage_bitmap(struct transaction *t, dgrp_t group,
 }
 
 /* Sets or clears the bits of one range within one group. */
-static errcode_t flip_bits(struct transaction *t, dgrp_t group, blk64_t start,
-			   blk64_t len, int is_taken)
+static errcode_t flip_bits(struct transaction *t, enum part part, dgrp_t group,
+			   blk64_t start, blk64_t len)
 {
+	int is_taken = part == MARKED;
 	blk64_t first = ext2fs_group_first_block2(t->fs, group);
 	__u32 unused = ext2fs_bg_free_blocks_count(t->fs, group);
 	unsigned char *bitmap;
-	errcode_t err = stage_bitmap(t, group, &bitmap);
+	errcode_t err = stage_bitmap(t, part, group, &bitmap);
 
 	if (err)
 		return err;
@@ -176,8 +240,8 @@ static errcode_t flip_bits(struct transaction *t, dgrp_t group, blk64_t start,
 	return 0;
 }
 
-static errcode_t flip_runs(struct transaction *t, const struct e4df_runs *runs,
-			   int is_taken)
+static errcode_t flip_runs(struct transaction *t, enum part part,
+			   const struct e4df_runs *runs)
 {
 	errcode_t err = 0;
 
@@ -191,7 +255,7 @@ static errcode_t flip_runs(struct transaction *t, const struct e4df_runs *runs,
 
 			if (len > left)
 				len = left;
-			err = flip_bits(t, group, at, len, is_taken);
+			err = flip_bits(t, part, group, at, len);
 			at += len;
 			left -= len;
 		}
@@ -200,10 +264,11 @@ static errcode_t flip_runs(struct transaction *t, const struct e4df_runs *runs,
 }
 
 /* Checksums of a changed bitmap and descriptor, and the descriptor's block. */
-static errcode_t finish_group(struct transaction *t, dgrp_t group)
+static errcode_t finish_group(struct transaction *t, enum part part,
+			      dgrp_t group)
 {
 	blk64_t bitmap_blk = ext2fs_block_bitmap_loc(t->fs, group);
-	char *bitmap = e4df_journal_find(t->journal, bitmap_blk);
+	char *bitmap = e4df_stage_find(t->parts[part], bitmap_blk);
 	unsigned int per_block =
 		(unsigned int)EXT2_DESC_PER_BLOCK(t->fs->super);
 	dgrp_t desc = group / per_block;
@@ -221,7 +286,7 @@ static errcode_t finish_group(struct transaction *t, dgrp_t group)
 	ext2fs_group_desc_csum_set(t->fs, group);
 	blk = ext2fs_descriptor_block_loc2(
 		t->fs, t->fs->super->s_first_data_block, desc);
-	err = stage(t, blk, &image);
+	err = stage(t, part == MARKED ? COUNTED : FREED, blk, &image);
 	if (!err)
 		memcpy(image, (char *)t->fs->group_desc + (size_t)desc * t->bs,
 		       t->bs);
@@ -229,7 +294,7 @@ static errcode_t finish_group(struct transaction *t, dgrp_t group)
 }
 
 /* The groups that any range touches, each once. */
-static errcode_t finish_groups(struct transaction *t,
+static errcode_t finish_groups(struct transaction *t, enum part part,
 			       const struct e4df_runs *runs)
 {
 	dgrp_t next = 0;
@@ -242,12 +307,13 @@ static errcode_t finish_groups(struct transaction *t,
 			ext2fs_group_of_blk2(t->fs, r->start + r->len - 1);
 
 		for (g = g < next ? next : g; g <= last && !err; g++)
-			err = finish_group(t, g);
+			err = finish_group(t, part, g);
 		next = last + 1;
 	}
 	return err;
 }
 
+/* The counts; without a journal they go to disk with the mark of a clean end */
 static errcode_t stage_super(struct transaction *t, struct ext2_super_block *sb)
 {
 	blk64_t count = ext2fs_free_blocks_count(sb);
@@ -259,8 +325,10 @@ static errcode_t stage_super(struct transaction *t, struct ext2_super_block *sb)
 	if (count == ext2fs_free_blocks_count(sb))
 		return 0;
 	ext2fs_free_blocks_count_set(sb, count);
+	if (!t->journal)
+		return 0;
 	e4df_super_seal(sb);
-	err = stage(t, e4df_volume_super_block(t->vol), &image);
+	err = stage(t, FREED, e4df_volume_super_block(t->vol), &image);
 	if (!err)
 		memcpy((char *)image + e4df_volume_super_offset(t->vol), sb,
 		       sizeof(*sb));
@@ -270,19 +338,69 @@ static errcode_t stage_super(struct transaction *t, struct ext2_super_block *sb)
 static errcode_t stage_all(struct transaction *t, struct ext2_super_block *sb)
 {
 	const struct e4df_batch *batch = t->batch;
-	errcode_t err = 0;
+	errcode_t err = open_parts(t);
 
 	for (size_t i = 0; i < batch->change_count && !err; i++)
 		err = stage_change(t, &batch->changes[i]);
 	if (!err)
-		err = flip_runs(t, &batch->taken, 1);
+		err = flip_runs(t, MARKED, &batch->taken);
 	if (!err)
-		err = flip_runs(t, &batch->released, 0);
+		err = finish_groups(t, MARKED, &batch->taken);
 	if (!err)
-		err = finish_groups(t, &batch->taken);
+		err = flip_runs(t, FREED, &batch->released);
 	if (!err)
-		err = finish_groups(t, &batch->released);
-	return err ? err : stage_super(t, sb);
+		err = finish_groups(t, FREED, &batch->released);
+	if (!err)
+		err = stage_super(t, sb);
+	return err ? err : seal_parts(t);
+}
+
+static errcode_t write_journaled(struct transaction *t)
+{
+	errcode_t err = e4df_journal_commit(t->journal, t->parts[0]);
+
+	return err ? err : e4df_journal_checkpoint(t->journal, t->parts[0]);
+}
+
+static errcode_t write_part(struct transaction *t, enum part part)
+{
+	return e4df_stage_write(t->parts[part], t->gate, "the ordered commit");
+}
+
+/*
+ * Each inode switches by itself, in one sector.  Before its switch all that it
+ * will refer to is durable and marked as in use; what it gives up is marked as
+ * free, and so may be written to, only when the switch is durable.  Between
+ * two flushes only things happen that do not depend on each other, so that at
+ * any moment every file can be read, by its old blocks or by its new ones, and
+ * a file system that is used unchecked does not allocate any of them.  What
+ * e2fsck finds is blocks that are marked but not in use, and checksums and
+ * counts of bitmaps that lag behind.
+ */
+static errcode_t write_ordered(struct transaction *t)
+{
+	errcode_t err = write_part(t, MAPPINGS);
+
+	if (!err)
+		err = write_part(t, MARKED);
+	if (!err)
+		err = e4df_gate_flush(t->gate); /* I3: data, mappings, marks */
+	/* a group's first bitmap must be there when its descriptor says so */
+	if (!err)
+		err = write_part(t, COUNTED);
+	if (!err)
+		err = e4df_gate_flush(t->gate); /* I2: marked for certain */
+	if (!err)
+		err = write_part(t, SWITCHED);
+	if (!err)
+		err = e4df_gate_flush(t->gate); /* I5: the old are unused */
+	if (!err)
+		err = write_part(t, FREED);
+	if (!err)
+		err = e4df_gate_flush(t->gate);
+	if (err)
+		e4df_gate_stop(t->gate); /* half a change is no clean end */
+	return err;
 }
 
 errcode_t e4df_commit(struct e4df_volume *vol, struct e4df_journal *journal,
@@ -302,12 +420,9 @@ errcode_t e4df_commit(struct e4df_volume *vol, struct e4df_journal *journal,
 	errcode_t err = stage_all(&t, &sb);
 
 	if (!err)
-		err = e4df_journal_commit(journal);
-	if (!err)
-		err = e4df_journal_checkpoint(journal);
+		err = journal ? write_journaled(&t) : write_ordered(&t);
 	if (!err)
 		e4df_volume_set_super(vol, &sb);
-	else if (e4df_journal_is_clean(journal))
-		e4df_journal_abandon(journal);
+	close_parts(&t);
 	return err;
 }

@@ -13,7 +13,8 @@
 #include "scan.h"
 #include "verify.h"
 
-#define BATCH_BYTES (64 << 20) /* data of one transaction, about */
+#define BATCH_BYTES   (64 << 20) /* data of one change, about */
+#define ORDERED_BYTES (16 << 20) /* its metadata, without a log's limit */
 
 struct run {
 	/* Immutable. */
@@ -23,7 +24,7 @@ struct run {
 	struct e4df_volume *vol;      /* (owned) */
 	struct e4df_map *map;	      /* (owned) */
 	struct e4df_outcome *outcome; /* the caller's */
-	struct e4df_journal *journal; /* (owned) */
+	struct e4df_journal *journal; /* (owned) NULL: in order, without */
 	struct e4df_plan *plan;	      /* (owned) */
 	struct e4df_digests *digests; /* (owned) before moving */
 };
@@ -78,16 +79,21 @@ static int is_cancelled(const struct run *run)
 static errcode_t do_open(struct run *run)
 {
 	const struct e4df_options *o = run->options;
-	unsigned int when = wanted(o), flags = 0;
+	struct e4df_volume_options v = {
+		.path = o->path,
+		.offset = o->offset,
+		.journal = o->journal,
+		.tap = o->tap,
+	};
+	unsigned int when = wanted(o);
 
 	if (when & WITH_WRITES)
-		flags |= E4DF_VOLUME_WRITE;
+		v.flags |= E4DF_VOLUME_WRITE;
 	if (!(when & WITH_PLAN))
-		flags |= E4DF_VOLUME_REPORT;
+		v.flags |= E4DF_VOLUME_REPORT;
 	if (o->flags & E4DF_RUN_REPAIR)
-		flags |= E4DF_VOLUME_REPAIR;
-	return e4df_volume_open(o->path, o->offset, flags, o->tap, run->sink,
-				&run->vol);
+		v.flags |= E4DF_VOLUME_REPAIR;
+	return e4df_volume_open(&v, run->sink, &run->vol);
 }
 
 static void describe(struct run *run)
@@ -157,10 +163,12 @@ static errcode_t do_scan(struct run *run)
 	return name_worst(run);
 }
 
+/* Leaves run->journal NULL where there is none that can be used. */
 static errcode_t open_journal(struct run *run)
 {
 	ext2_filsys fs = e4df_volume_fs(run->vol);
 	__u32 index = e4df_map_find(run->map, fs->super->s_journal_inum);
+	errcode_t err;
 	struct e4df_journal_options o = {
 		.gate = e4df_volume_gate(run->vol),
 		.sink = run->sink,
@@ -170,11 +178,26 @@ static errcode_t open_journal(struct run *run)
 		.has_64bit = ext2fs_has_feature_64bit(fs->super),
 	};
 
+	if (!ext2fs_has_feature_journal(fs->super) ||
+	    !fs->super->s_journal_inum) {
+		e4df_event_find(run->sink, E4DF_NOTE, 0, 0,
+				"no internal journal: metadata are written in "
+				"order instead");
+		return 0;
+	}
 	if (index == e4df_map_count(run->map))
 		return E4DF_ET_BAD_JOURNAL;
 	o.log = e4df_map_extents(run->map, index);
 	o.log_extents = e4df_map_inode(run->map, index)->data;
-	return e4df_journal_open(&o, &run->journal);
+	err = e4df_journal_open(&o, &run->journal);
+	return err == E4DF_ET_NO_JOURNAL ? 0 : err;
+}
+
+/* Metadata blocks that one change may have. */
+static __u32 most_blocks(const struct run *run)
+{
+	return run->journal ? e4df_journal_capacity(run->journal) :
+			      ORDERED_BYTES / run->outcome->block_size;
 }
 
 /* Brings the map to where the plan leads. */
@@ -228,7 +251,7 @@ static errcode_t do_plan(struct run *run)
 
 	if (err)
 		return err;
-	policy.log_blocks = e4df_journal_capacity(run->journal);
+	policy.log_blocks = most_blocks(run);
 	err = e4df_plan_build(run->map, &policy, &run->plan);
 	if (err)
 		return err;
@@ -267,26 +290,37 @@ static errcode_t run_batch(struct run *run, const struct e4df_batch *batch)
 	return 0;
 }
 
+/* Is there no change that is begun and not finished? */
+static int is_settled(const struct run *run)
+{
+	if (e4df_gate_is_stopped(e4df_volume_gate(run->vol)))
+		return 0;
+	return !run->journal || e4df_journal_is_clean(run->journal);
+}
+
 /*
- * However the batches ended: if the log is clean and the device still takes
- * writes, the file system is left clean.  Else recovery finishes what was
+ * However the batches ended: if the device still takes writes and no change is
+ * half done, the file system is left clean.  Else recovery finishes what was
  * committed, and nothing refers to what was not.
  */
 static errcode_t run_batches(struct run *run)
 {
+	enum e4df_discipline discipline = run->journal ? E4DF_JOURNALED :
+							 E4DF_ORDERED;
 	errcode_t err, end = 0;
 
-	err = e4df_volume_begin(run->vol);
-	if (!err)
+	err = e4df_volume_begin(run->vol, discipline);
+	if (!err && run->journal)
 		err = e4df_journal_start(run->journal);
 	for (size_t i = 0; i < e4df_plan_count(run->plan) && !err; i++)
 		err = is_cancelled(run) ?
 			      E4DF_ET_CANCELLED :
 			      run_batch(run, e4df_plan_batch(run->plan, i));
-	if (e4df_journal_is_clean(run->journal)) {
-		end = e4df_journal_stop(run->journal);
+	if (is_settled(run)) {
+		if (run->journal)
+			end = e4df_journal_stop(run->journal);
 		if (!end)
-			end = e4df_volume_end(run->vol);
+			end = e4df_volume_end(run->vol, discipline);
 	}
 	return err ? err : end;
 }

@@ -31,9 +31,10 @@ enum e4df_phase {
 };
 
 struct e4df_options {
-	const char *path;   /* (borrowed) */
-	uint64_t offset;    /* bytes, of the file system in path */
-	unsigned int flags; /* E4DF_RUN_ */
+	const char *path;    /* (borrowed) */
+	uint64_t offset;     /* bytes, of the file system in path */
+	const char *journal; /* (borrowed) an external one; NULL: look for it */
+	unsigned int flags;  /* E4DF_RUN_ */
 	const volatile sig_atomic_t *cancel; /* (borrowed) stop when set */
 	const struct e4df_gate_tap *tap;     /* (borrowed) NULL for none */
 };

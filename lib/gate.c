@@ -187,6 +187,11 @@ void e4df_gate_stop(struct e4df_gate *gate)
 	gate->is_stopped = 1;
 }
 
+int e4df_gate_is_stopped(const struct e4df_gate *gate)
+{
+	return gate->is_stopped;
+}
+
 void e4df_gate_prefetch(struct e4df_gate *gate, blk64_t blk, blk64_t count)
 {
 	posix_fadvise(gate->fd, (off_t)(gate->offset + blk * gate->block_size),

@@ -79,6 +79,7 @@ errcode_t e4df_gate_flush(struct e4df_gate *gate);
 
 /* From now on every write and flush is refused: E4DF_ET_STOPPED. */
 void e4df_gate_stop(struct e4df_gate *gate);
+int e4df_gate_is_stopped(const struct e4df_gate *gate);
 
 /* Tells the kernel that these blocks will be read soon. */
 void e4df_gate_prefetch(struct e4df_gate *gate, blk64_t blk, blk64_t count);

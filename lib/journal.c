@@ -7,9 +7,8 @@
 
 #include "e4df_err.h"
 #include "jbd2_disk.h"
-#include "treap.h"
 
-#define STAGE_BYTES (1 << 20) /* log blocks written at once */
+#define OUT_BYTES   (1 << 20) /* log blocks written at once */
 #define RESERVED_FC 256	      /* never used: fast commit's blocks */
 
 /* ext2fs_*_be* work on values; the log is big-endian throughout. */
@@ -20,11 +19,6 @@ enum state {
 	OPEN,	   /* the log is empty and closed */
 	CLEAN,	   /* the log is empty and open */
 	COMMITTED, /* a transaction is to be replayed or checkpointed */
-};
-
-struct image {
-	blk64_t blk;
-	void *data; /* (owned) one block */
 };
 
 struct e4df_journal {
@@ -42,13 +36,10 @@ struct e4df_journal {
 	enum state state;
 	struct jbd2_super *super; /* (owned) block 0 as on disk */
 	__u32 tid;		  /* of the transaction being made */
-	struct image *images;	  /* (owned) in the order of add */
-	size_t image_count, image_alloc;
-	struct e4df_treap by_block; /* blk -> owner = index of image */
 	/* The log being written: a run of blocks not yet handed on. */
-	char *stage;	   /* (owned) STAGE_BYTES */
-	blk64_t stage_blk; /* where it begins */
-	__u32 stage_blocks;
+	char *out;	 /* (owned) OUT_BYTES */
+	blk64_t out_blk; /* where it begins */
+	__u32 out_blocks;
 	__u32 position; /* next log block */
 };
 
@@ -87,12 +78,14 @@ static errcode_t bad(struct e4df_journal *j, const char *what)
 			       what);
 }
 
+/* Nothing wrong, but not for us. */
 static errcode_t unusable(struct e4df_journal *j, const char *what)
 {
-	return e4df_event_fail(j->sink, E4DF_ET_NO_JOURNAL,
-			       "the journal cannot be used: %s; make it anew "
-			       "(tune2fs -O ^has_journal, then tune2fs -j)",
-			       what);
+	e4df_event_find(j->sink, E4DF_NOTE, 0, 0,
+			"the journal cannot be used (%s): metadata are written "
+			"in order instead",
+			what);
+	return E4DF_ET_NO_JOURNAL;
 }
 
 static errcode_t check_super(struct e4df_journal *j, __u32 log_blocks)
@@ -106,7 +99,8 @@ static errcode_t check_super(struct e4df_journal *j, __u32 log_blocks)
 	if (be32(sb->head.magic) != JBD2_MAGIC)
 		return bad(j, "no magic number");
 	if (be32(sb->head.type) == JBD2_SUPER_V1)
-		return unusable(j, "it is of version 1");
+		return j->super->start ? bad(j, "it is not empty") :
+					 unusable(j, "it is of version 1");
 	if (be32(sb->head.type) != JBD2_SUPER_V2)
 		return bad(j, "unknown type");
 	if (be32(sb->blocksize) != j->bs)
@@ -119,7 +113,9 @@ static errcode_t check_super(struct e4df_journal *j, __u32 log_blocks)
 		return bad(j, "it is not empty");
 	if (incompat & ~JBD2_INCOMPAT_KNOWN || sb->ro_compat ||
 	    compat & ~JBD2_COMPAT_CHECKSUM || be32(sb->nr_users) > 1)
-		return unusable(j, "it has a feature that is not supported");
+		return e4df_event_fail(j->sink, E4DF_ET_FEATURE,
+				       "the journal has a feature that is not "
+				       "supported; nothing done");
 	if ((v2 && v3) || ((v2 || v3) && compat))
 		return bad(j, "two kinds of checksum");
 	if (v2 || v3) {
@@ -190,7 +186,7 @@ static errcode_t map_log(struct e4df_journal *j,
 /* The number of log blocks from n on that are one read. */
 static __u32 contiguous(const struct e4df_journal *j, __u32 n, __u32 end)
 {
-	__u32 most = STAGE_BYTES / j->bs, len = 1;
+	__u32 most = OUT_BYTES / j->bs, len = 1;
 
 	while (len < most && n + len < end &&
 	       j->log[n + len] == j->log[n] + len)
@@ -210,10 +206,10 @@ static errcode_t choose_tid(struct e4df_journal *j)
 	j->tid = be32(j->super->sequence);
 	for (__u32 n = 1, len; n < maxlen && !err; n += len) {
 		len = contiguous(j, n, maxlen);
-		err = e4df_gate_read(j->gate, j->log[n], len, j->stage);
+		err = e4df_gate_read(j->gate, j->log[n], len, j->out);
 		for (__u32 i = 0; i < len && !err; i++) {
 			const struct jbd2_head *head =
-				(void *)(j->stage + (size_t)i * j->bs);
+				(void *)(j->out + (size_t)i * j->bs);
 			__u32 tid = be32(head->tid);
 
 			if (be32(head->magic) == JBD2_MAGIC &&
@@ -237,8 +233,8 @@ errcode_t e4df_journal_open(const struct e4df_journal_options *o,
 	j->sink = o->sink;
 	j->bs = o->block_size;
 	j->super = calloc(1, j->bs);
-	j->stage = malloc(STAGE_BYTES);
-	err = j->super && j->stage ? map_log(j, o, &log_blocks) : ENOMEM;
+	j->out = malloc(OUT_BYTES);
+	err = j->super && j->out ? map_log(j, o, &log_blocks) : ENOMEM;
 	if (!err)
 		err = e4df_gate_read(j->gate, j->log[0], 1, j->super);
 	if (!err)
@@ -258,23 +254,13 @@ errcode_t e4df_journal_open(const struct e4df_journal_options *o,
 	return 0;
 }
 
-void e4df_journal_abandon(struct e4df_journal *j)
-{
-	for (size_t i = 0; i < j->image_count; i++)
-		free(j->images[i].data);
-	j->image_count = 0;
-	e4df_treap_free(&j->by_block);
-}
-
 void e4df_journal_close(struct e4df_journal *j)
 {
 	if (!j)
 		return;
-	e4df_journal_abandon(j);
 	e4df_runs_free(&j->log_grant);
-	free(j->images);
 	free(j->super);
-	free(j->stage);
+	free(j->out);
 	free(j->log);
 	free(j);
 }
@@ -291,35 +277,6 @@ __u32 e4df_journal_capacity(const struct e4df_journal *j)
 	__u32 tags = tags_per_block(j);
 
 	return (__u32)((blk64_t)usable * tags / (tags + 1));
-}
-
-void *e4df_journal_find(const struct e4df_journal *j, blk64_t blk)
-{
-	const struct e4df_node *n = e4df_treap_floor(&j->by_block, blk);
-
-	return n && n->key == blk ? j->images[n->owner].data : NULL;
-}
-
-errcode_t e4df_journal_add(struct e4df_journal *j, blk64_t blk, void **image)
-{
-	errcode_t err;
-
-	if (j->image_count >= e4df_journal_capacity(j))
-		return E4DF_ET_TOO_LARGE;
-	err = e4df_grow(&j->images, &j->image_alloc, j->image_count + 1,
-			sizeof(*j->images));
-	if (err)
-		return err;
-	*image = calloc(1, j->bs);
-	if (!*image)
-		return ENOMEM;
-	err = e4df_treap_insert(&j->by_block, blk, 1, (__u32)j->image_count, 0);
-	if (err) {
-		free(*image);
-		return err;
-	}
-	j->images[j->image_count++] = (struct image){ blk, *image };
-	return 0;
 }
 
 /* Only the first 512 bytes of the journal superblock ever change. */
@@ -358,14 +315,14 @@ errcode_t e4df_journal_stop(struct e4df_journal *j)
 	return err;
 }
 
-static errcode_t flush_stage(struct e4df_journal *j)
+static errcode_t flush_out(struct e4df_journal *j)
 {
 	errcode_t err = 0;
 
-	if (j->stage_blocks)
-		err = e4df_gate_write(j->gate, j->stage_blk, j->stage_blocks,
-				      j->stage);
-	j->stage_blocks = 0;
+	if (j->out_blocks)
+		err = e4df_gate_write(j->gate, j->out_blk, j->out_blocks,
+				      j->out);
+	j->out_blocks = 0;
 	return err;
 }
 
@@ -375,52 +332,51 @@ static errcode_t put(struct e4df_journal *j, const void *data)
 	blk64_t blk = j->log[j->position];
 	errcode_t err;
 
-	if (j->stage_blocks == STAGE_BYTES / j->bs ||
-	    (j->stage_blocks && blk != j->stage_blk + j->stage_blocks)) {
-		err = flush_stage(j);
+	if (j->out_blocks == OUT_BYTES / j->bs ||
+	    (j->out_blocks && blk != j->out_blk + j->out_blocks)) {
+		err = flush_out(j);
 		if (err)
 			return err;
 	}
-	if (!j->stage_blocks)
-		j->stage_blk = blk;
+	if (!j->out_blocks)
+		j->out_blk = blk;
 	if (data)
-		memcpy(j->stage + (size_t)j->stage_blocks * j->bs, data, j->bs);
+		memcpy(j->out + (size_t)j->out_blocks * j->bs, data, j->bs);
 	else
-		memset(j->stage + (size_t)j->stage_blocks * j->bs, 0, j->bs);
-	j->stage_blocks++;
+		memset(j->out + (size_t)j->out_blocks * j->bs, 0, j->bs);
+	j->out_blocks++;
 	j->position++;
 	return 0;
 }
 
 /* Log copies must not begin with the magic number. */
-static int must_escape(const struct image *image)
+static int must_escape(const void *image)
 {
 	__u32 magic;
 
-	memcpy(&magic, image->data, 4);
+	memcpy(&magic, image, 4);
 	return be32(magic) == JBD2_MAGIC;
 }
 
-static __u32 image_checksum(const struct e4df_journal *j,
-			    const struct image *image)
+static __u32 image_checksum(const struct e4df_journal *j, const void *image)
 {
 	static const __u32 zero;
 	__u32 tid = be32(j->tid), sum = crc(j->seed, &tid, 4);
 
 	if (!must_escape(image))
-		return crc(sum, image->data, j->bs);
+		return crc(sum, image, j->bs);
 	sum = crc(sum, &zero, 4);
-	return crc(sum, (char *)image->data + 4, j->bs - 4);
+	return crc(sum, (const char *)image + 4, j->bs - 4);
 }
 
-static void fill_tag(const struct e4df_journal *j, char *at,
-		     const struct image *image, __u32 flags)
+static void fill_tag(const struct e4df_journal *j, char *at, blk64_t blk,
+		     const void *image, __u32 flags)
 {
 	__u32 sum = has_csum(j) ? image_checksum(j, image) : 0;
 	struct jbd2_tag3 v3 = {
-		.blocknr = be32((__u32)image->blk),
+		.blocknr = be32((__u32)blk),
 		.flags = be32(flags),
-		.blocknr_high = be32((__u32)(image->blk >> 32)),
+		.blocknr_high = be32((__u32)(blk >> 32)),
 		.checksum = be32(sum),
 	};
 	struct jbd2_tag old = {
@@ -446,20 +402,22 @@ static void fill_head(const struct e4df_journal *j, void *block, __u32 type)
 	head->tid = be32(j->tid);
 }
 
-/* One descriptor and the images it describes. */
-static errcode_t put_group(struct e4df_journal *j, char *block,
-			   const struct image *images, size_t count)
+/* The descriptor of count images from `first` on. */
+static void fill_descriptor(const struct e4df_journal *j, char *block,
+			    const struct e4df_stage *stage, size_t first,
+			    size_t count)
 {
 	char *at = block + sizeof(struct jbd2_head);
-	errcode_t err;
 
 	fill_head(j, block, JBD2_DESCRIPTOR);
 	for (size_t i = 0; i < count; i++) {
+		blk64_t blk;
+		const void *image = e4df_stage_image(stage, first + i, &blk);
 		__u32 flags = (i ? JBD2_TAG_SAME_UUID : 0) |
 			      (i + 1 == count ? JBD2_TAG_LAST : 0) |
-			      (must_escape(&images[i]) ? JBD2_TAG_ESCAPE : 0);
+			      (must_escape(image) ? JBD2_TAG_ESCAPE : 0);
 
-		fill_tag(j, at, &images[i], flags);
+		fill_tag(j, at, blk, image, flags);
 		at += tag_bytes(j);
 		if (!i) {
 			memcpy(at, j->super->uuid, 16);
@@ -471,35 +429,50 @@ static errcode_t put_group(struct e4df_journal *j, char *block,
 
 		memcpy(block + j->bs - 4, &sum, 4);
 	}
+}
+
+/* One descriptor and the images it describes. */
+static errcode_t put_group(struct e4df_journal *j, char *block,
+			   const struct e4df_stage *stage, size_t first,
+			   size_t count)
+{
+	errcode_t err;
+
+	fill_descriptor(j, block, stage, first, count);
 	err = put(j, block);
 	for (size_t i = 0; i < count && !err; i++) {
-		err = put(j, images[i].data);
-		if (!err && must_escape(&images[i]))
-			memset(j->stage + (size_t)(j->stage_blocks - 1) * j->bs,
-			       0, 4);
+		blk64_t blk;
+		const void *image = e4df_stage_image(stage, first + i, &blk);
+
+		err = put(j, image);
+		if (!err && must_escape(image))
+			memset(j->out + (size_t)(j->out_blocks - 1) * j->bs, 0,
+			       4);
 	}
 	return err;
 }
 
 /* Everything but the commit block, whose slot and successor are zeroed. */
-static errcode_t put_log(struct e4df_journal *j, char *block)
+static errcode_t put_log(struct e4df_journal *j, const struct e4df_stage *stage,
+			 char *block)
 {
-	size_t tags = tags_per_block(j), count;
+	size_t images = e4df_stage_count(stage), count;
+	size_t tags = tags_per_block(j);
 	errcode_t err = 0;
 
 	j->position = j->first;
-	j->stage_blocks = 0;
-	for (size_t i = 0; i < j->image_count && !err; i += count) {
-		count = j->image_count - i;
+	j->out_blocks = 0;
+	for (size_t i = 0; i < images && !err; i += count) {
+		count = images - i;
 		if (count > tags)
 			count = tags;
-		err = put_group(j, block, j->images + i, count);
+		err = put_group(j, block, stage, i, count);
 	}
 	if (!err)
 		err = put(j, NULL); /* the commit's slot */
 	if (!err)
 		err = put(j, NULL); /* ends every scan of the log */
-	return err ? err : flush_stage(j);
+	return err ? err : flush_out(j);
 }
 
 /* The slot held zeros: one sector changes, so this cannot be torn. */
@@ -513,15 +486,19 @@ static errcode_t put_commit(struct e4df_journal *j, char *block)
 	return e4df_gate_write(j->gate, j->log[j->position - 2], 1, block);
 }
 
-errcode_t e4df_journal_commit(struct e4df_journal *j)
+errcode_t e4df_journal_commit(struct e4df_journal *j,
+			      const struct e4df_stage *stage)
 {
-	char *block = malloc(j->bs);
+	char *block;
 	errcode_t err;
 
+	if (e4df_stage_count(stage) > e4df_journal_capacity(j))
+		return E4DF_ET_TOO_LARGE;
+	block = malloc(j->bs);
 	if (!block)
 		return ENOMEM;
 	e4df_gate_grant(j->gate, &j->log_grant, "the journal");
-	err = put_log(j, block);
+	err = put_log(j, stage, block);
 	if (!err)
 		err = e4df_gate_flush(j->gate); /* I3: data and log */
 	if (!err)
@@ -535,58 +512,18 @@ errcode_t e4df_journal_commit(struct e4df_journal *j)
 	return err;
 }
 
-static int compare_images(const void *a, const void *b)
+errcode_t e4df_journal_checkpoint(struct e4df_journal *j,
+				  const struct e4df_stage *stage)
 {
-	const struct image *x = a, *y = b;
+	errcode_t err = e4df_stage_write(stage, j->gate, "the checkpoint");
 
-	return (x->blk > y->blk) - (x->blk < y->blk);
-}
-
-/* All images in place, adjacent ones in one write. */
-static errcode_t write_images(struct e4df_journal *j)
-{
-	errcode_t err = 0;
-
-	qsort(j->images, j->image_count, sizeof(*j->images), compare_images);
-	j->stage_blocks = 0;
-	for (size_t i = 0; i < j->image_count && !err; i++) {
-		const struct image *image = &j->images[i];
-
-		if (j->stage_blocks == STAGE_BYTES / j->bs ||
-		    (j->stage_blocks &&
-		     image->blk != j->stage_blk + j->stage_blocks))
-			err = flush_stage(j);
-		if (!j->stage_blocks)
-			j->stage_blk = image->blk;
-		memcpy(j->stage + (size_t)j->stage_blocks * j->bs, image->data,
-		       j->bs);
-		j->stage_blocks++;
-	}
-	return err ? err : flush_stage(j);
-}
-
-errcode_t e4df_journal_checkpoint(struct e4df_journal *j)
-{
-	struct e4df_runs grant = E4DF_RUNS_INIT;
-	errcode_t err = 0;
-
-	for (size_t i = 0; i < j->image_count && !err; i++)
-		err = e4df_runs_push(&grant, j->images[i].blk, 1);
-	e4df_runs_sort(&grant);
-	e4df_gate_grant(j->gate, &grant, "the checkpoint");
-	if (!err)
-		err = write_images(j);
-	e4df_gate_grant(j->gate, NULL, NULL);
-	e4df_runs_free(&grant);
 	if (!err)
 		err = e4df_gate_flush(j->gate); /* I5, I6 */
 	if (err)
 		return err;
 	j->tid++;
 	err = write_super(j, j->first); /* I6: emptied */
-	if (err)
-		return err;
-	j->state = CLEAN;
-	e4df_journal_abandon(j);
-	return 0;
+	if (!err)
+		j->state = CLEAN;
+	return err;
 }

@@ -6,7 +6,7 @@
  * start of the log; it is checkpointed and the log emptied before the next
  * (I6).  The kernel and e2fsck replay it as they replay their own.
  *
- *	      start           add*, commit             checkpoint
+ *	      start              commit                checkpoint
  *	OPEN ------> CLEAN -----------------> COMMITTED ----------> CLEAN
  *	               |                                              |
  *	               +-------------------- stop --------------------+
@@ -18,7 +18,7 @@
 
 #include "batch.h"
 #include "event.h"
-#include "gate.h"
+#include "stage.h"
 
 struct e4df_journal;
 
@@ -35,7 +35,8 @@ struct e4df_journal_options {
 /*
  * Checks the log and reads the first bytes of all its blocks, for a
  * transaction id that no stale block bears (I9).  Writes nothing.  Returns
- * E4DF_ET_NO_JOURNAL or E4DF_ET_BAD_JOURNAL, explained, errno or ENOMEM.
+ * E4DF_ET_NO_JOURNAL for a log that is sound but of no use (explained by a
+ * note), E4DF_ET_BAD_JOURNAL or E4DF_ET_FEATURE, explained, errno or ENOMEM.
  */
 errcode_t e4df_journal_open(const struct e4df_journal_options *options,
 			    struct e4df_journal **ret);
@@ -47,29 +48,22 @@ __u32 e4df_journal_capacity(const struct e4df_journal *journal);
 /* Opens the log: from now on recovery looks for a transaction (I7). */
 errcode_t e4df_journal_start(struct e4df_journal *journal);
 
-/* The image staged for a block in this transaction; NULL if none is. */
-void *e4df_journal_find(const struct e4df_journal *journal, blk64_t blk);
+/*
+ * Logs all images of a sealed stage, flushes (with them all data written
+ * before: I3), writes the commit block, flushes.  When this returns 0 the
+ * transaction has happened, whatever follows; else it has not, unless a flush
+ * failed.  Returns E4DF_ET_TOO_LARGE and ENOMEM, before any write, and what
+ * the gate returns.
+ */
+errcode_t e4df_journal_commit(struct e4df_journal *journal,
+			      const struct e4df_stage *stage);
 
 /*
- * Stages a block: *image is a zeroed buffer of the block size (owned by the
- * journal), to be filled before commit.  The block must not be staged yet.
- * Returns ENOMEM or E4DF_ET_TOO_LARGE.
+ * Writes the images of the same stage in place, flushes, empties the log,
+ * flushes (I5, I6).  Nothing but I/O can fail.
  */
-errcode_t e4df_journal_add(struct e4df_journal *journal, blk64_t blk,
-			   void **image);
-
-/*
- * Logs all images, flushes (with them all data written before: I3), writes
- * the commit block, flushes.  When this returns 0 the transaction has
- * happened, whatever follows; else it has not, unless a flush failed.
- */
-errcode_t e4df_journal_commit(struct e4df_journal *journal);
-
-/* Writes all images in place, flushes, empties the log, flushes (I5, I6). */
-errcode_t e4df_journal_checkpoint(struct e4df_journal *journal);
-
-/* Forgets what is staged.  Not after commit. */
-void e4df_journal_abandon(struct e4df_journal *journal);
+errcode_t e4df_journal_checkpoint(struct e4df_journal *journal,
+				  const struct e4df_stage *stage);
 
 /* Closes the log: nothing to recover. */
 errcode_t e4df_journal_stop(struct e4df_journal *journal);

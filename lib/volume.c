@@ -11,15 +11,13 @@
 
 #include "e4df_err.h"
 #include "features.h"
-#include "jbd2_disk.h"
 #include "probe.h"
 #include "super.h"
+#include "xjournal.h"
 
 struct e4df_volume {
 	/* Immutable once open. */
-	const char *path; /* (borrowed) */
-	uint64_t offset;  /* bytes */
-	unsigned int flags;
+	struct e4df_volume_options options;
 	struct e4df_sink *sink;	      /* (borrowed) */
 	int fd;			      /* (owned) holds the locks */
 	uint64_t size;		      /* bytes, of the device or image */
@@ -77,123 +75,116 @@ static errcode_t check_super(struct e4df_volume *vol)
 	errcode_t err;
 
 	got = pread(vol->fd, sb, sizeof(*sb),
-		    (off_t)(vol->offset + E4DF_SUPER_OFFSET));
+		    (off_t)(vol->options.offset + E4DF_SUPER_OFFSET));
 	if (got != sizeof(*sb))
 		return e4df_event_fail(vol->sink,
 				       got < 0 ? errno : E4DF_ET_SHORT,
 				       "the superblock of %s "
 				       "cannot be read",
-				       vol->path);
-	err = e4df_features_check(sb, vol->path, vol->sink);
+				       vol->options.path);
+	err = e4df_features_check(sb, vol->options.path, vol->sink);
 	if (err)
 		return err;
 	if (!e4df_super_is_valid(sb))
 		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
 				       "%s: the superblock's checksum is "
 				       "wrong; run e2fsck -f first",
-				       vol->path);
+				       vol->options.path);
 	if (sb->s_log_block_size > 6)
 		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
 				       "%s: the block size in the superblock "
 				       "is impossible; run e2fsck -f first",
-				       vol->path);
+				       vol->options.path);
 	blocks = ext2fs_blocks_count(sb);
 	if (__builtin_mul_overflow(blocks, 1024ULL << sb->s_log_block_size,
 				   &bytes) ||
-	    bytes > vol->size - vol->offset)
+	    bytes > vol->size - vol->options.offset)
 		return e4df_event_fail(
 			vol->sink, E4DF_ET_SHORT,
 			"%s is shorter than its file system "
 			"(%llu blocks of %u bytes); is the image "
 			"truncated?",
-			vol->path, (unsigned long long)blocks,
+			vol->options.path, (unsigned long long)blocks,
 			1024U << sb->s_log_block_size);
 	/* e2fsck 1.47 forgets the offset once it has replayed a journal. */
-	if (vol->offset && ext2fs_has_feature_journal_needs_recovery(sb))
+	if (vol->options.offset &&
+	    ext2fs_has_feature_journal_needs_recovery(sb))
 		return e4df_event_fail(vol->sink, E4DF_ET_DIRTY_JOURNAL,
 				       "%s has a journal that must be "
 				       "replayed, which e2fsck cannot do at "
 				       "an offset; run e2fsck -p on a loop "
 				       "device (losetup -o)",
-				       vol->path);
-	return e4df_features_check_state(sb, vol->path, vol->sink);
+				       vol->options.path);
+	return e4df_features_check_state(sb, vol->options.path, vol->sink);
 }
 
-static errcode_t open_fs(struct e4df_volume *vol,
-			 const struct e4df_gate_tap *tap)
+static errcode_t open_fs(struct e4df_volume *vol)
 {
 	char options[64];
 	errcode_t err;
 
 	snprintf(options, sizeof(options), "fd=%d&offset=%llu", vol->fd,
-		 (unsigned long long)vol->offset);
-	err = ext2fs_open2(vol->path, options,
+		 (unsigned long long)vol->options.offset);
+	err = ext2fs_open2(vol->options.path, options,
 			   EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES |
 				   EXT2_FLAG_SKIP_MMP,
 			   0, 0, e4df_gate_manager(), &vol->fs);
 	if (err)
 		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
-				       "%s: %s; run e2fsck -f first", vol->path,
-				       error_message(err));
+				       "%s: %s; run e2fsck -f first",
+				       vol->options.path, error_message(err));
 	vol->gate = e4df_gate_of(vol->fs->io);
 	e4df_gate_set_sink(vol->gate, vol->sink);
-	e4df_gate_set_tap(vol->gate, tap);
+	e4df_gate_set_tap(vol->gate, vol->options.tap);
 	return e4df_runs_push(&vol->super_grant, e4df_volume_super_block(vol),
 			      1);
 }
 
-/*
- * A journal that is marked clean in the superblock but has a transaction is
- * dropped by the kernel and replayed by e2fsck -f; e2fsck -p stops at it. An
- * error number there is an error mark that has not reached the superblock.
- */
-static errcode_t check_journal(struct e4df_volume *vol)
+/* Where the journal's superblock is; 0 if the inode maps nothing there. */
+static blk64_t find_journal(struct e4df_volume *vol)
 {
-	int has_journal = ext2fs_has_feature_journal(vol->fs->super) != 0;
-	struct jbd2_super *jsb;
-	blk64_t blk;
+	blk64_t blk = 0;
+	errcode_t err = ext2fs_bmap2(vol->fs, vol->super.s_journal_inum, NULL,
+				     NULL, 0, 0, NULL, &blk);
+
+	return err || blk >= ext2fs_blocks_count(vol->fs->super) ? 0 : blk;
+}
+
+static errcode_t check_internal(struct e4df_volume *vol)
+{
+	blk64_t blk = find_journal(vol);
+	char *jsb;
 	errcode_t err;
 
-	if (!has_journal || !vol->super.s_journal_inum)
-		return vol->flags & E4DF_VOLUME_REPORT ?
-			       0 :
-			       e4df_event_fail(
-				       vol->sink, E4DF_ET_NO_JOURNAL,
-				       has_journal ?
-					       "%s has its journal on another "
-					       "device, which is not supported "
-					       "for now; nothing done" :
-					       "%s has no internal journal, "
-					       "which a safe run needs for now "
-					       "(tune2fs -j makes one); "
-					       "nothing done",
-				       vol->path);
-	err = ext2fs_bmap2(vol->fs, vol->super.s_journal_inum, NULL, NULL, 0, 0,
-			   NULL, &blk);
-	if (err || !blk || blk >= ext2fs_blocks_count(vol->fs->super))
+	if (!blk)
 		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
 				       "%s: the journal inode is damaged; run "
 				       "e2fsck -f first",
-				       vol->path);
+				       vol->options.path);
 	jsb = malloc(vol->fs->blocksize);
 	if (!jsb)
 		return ENOMEM;
 	err = e4df_gate_read(vol->gate, blk, 1, jsb);
-	if (!err && ext2fs_be32_to_cpu(jsb->head.magic) == JBD2_MAGIC) {
-		if (jsb->start)
-			err = e4df_event_fail(vol->sink, E4DF_ET_BAD_JOURNAL,
-					      "%s has a journal with data, "
-					      "although it is marked as empty; "
-					      "run e2fsck -f first",
-					      vol->path);
-		else if (jsb->error)
-			err = e4df_event_fail(vol->sink, E4DF_ET_ERROR_FS,
-					      "%s has an error recorded in its "
-					      "journal; run e2fsck -f first",
-					      vol->path);
-	}
+	if (!err)
+		err = e4df_xjournal_check_idle((void *)jsb, vol->options.path,
+					       vol->sink);
 	free(jsb);
 	return err;
+}
+
+/* Is the journal idle, wherever it is? */
+static errcode_t check_journal(struct e4df_volume *vol)
+{
+	const struct e4df_volume_options *o = &vol->options;
+
+	if (!ext2fs_has_feature_journal(vol->fs->super))
+		return 0;
+	if (vol->super.s_journal_inum)
+		return check_internal(vol);
+	if (o->flags & E4DF_VOLUME_REPORT)
+		return 0;
+	return e4df_xjournal_check(o->journal, vol->super.s_journal_uuid,
+				   o->path, vol->sink);
 }
 
 /*
@@ -207,12 +198,12 @@ static errcode_t hold_mmp(struct e4df_volume *vol)
 
 	if (!ext2fs_has_feature_mmp(fs->super))
 		return 0;
-	if (vol->offset)
+	if (vol->options.offset)
 		return e4df_event_fail(vol->sink, E4DF_ET_FEATURE,
 				       "%s has the feature mmp, which is not "
 				       "supported at an offset; use losetup "
 				       "-o",
-				       vol->path);
+				       vol->options.path);
 	err = e4df_runs_push(&vol->mmp_grant, fs->super->s_mmp_block, 1);
 	if (err)
 		return err;
@@ -227,7 +218,7 @@ static errcode_t hold_mmp(struct e4df_volume *vol)
 				       "%s may be in use by another host (%s);"
 				       " if it is not, see tune2fs -E "
 				       "clear_mmp",
-				       vol->path, error_message(err));
+				       vol->options.path, error_message(err));
 	vol->has_mmp = 1;
 	return 0;
 }
@@ -250,7 +241,7 @@ errcode_t e4df_volume_refresh(struct e4df_volume *vol)
 	return e4df_event_fail(vol->sink, err,
 			       "%s may have been taken over by another host "
 			       "(%s); stopped",
-			       vol->path, error_message(err));
+			       vol->options.path, error_message(err));
 }
 
 static void release_mmp(struct e4df_volume *vol)
@@ -279,34 +270,32 @@ void e4df_volume_close(struct e4df_volume *vol)
 	free(vol);
 }
 
-static errcode_t open_once(const char *path, uint64_t offset,
-			   unsigned int flags, const struct e4df_gate_tap *tap,
+static errcode_t open_once(const struct e4df_volume_options *o,
 			   struct e4df_sink *sink, struct e4df_volume **ret)
 {
-	unsigned int probe = flags & E4DF_VOLUME_WRITE ? E4DF_PROBE_WRITE : 0;
+	unsigned int probe = o->flags & E4DF_VOLUME_WRITE ? E4DF_PROBE_WRITE :
+							    0;
 	struct e4df_volume *vol = calloc(1, sizeof(*vol));
 	errcode_t err;
 
 	if (!vol)
 		return ENOMEM;
-	vol->path = path;
-	vol->offset = offset;
-	vol->flags = flags;
+	vol->options = *o;
 	vol->sink = sink;
 	vol->fd = -1;
-	err = e4df_probe_open(path, probe, sink, &vol->fd, &vol->size);
-	if (!err && offset >= vol->size)
+	err = e4df_probe_open(o->path, probe, sink, &vol->fd, &vol->size);
+	if (!err && o->offset >= vol->size)
 		err = e4df_event_fail(sink, E4DF_ET_SHORT,
-				      "%s is shorter than the offset", path);
+				      "%s is shorter than the offset", o->path);
 	if (!err)
-		err = e4df_probe_identify(vol->fd, path, offset, sink);
+		err = e4df_probe_identify(vol->fd, o->path, o->offset, sink);
 	if (!err)
 		err = check_super(vol);
 	if (!err)
-		err = open_fs(vol, tap);
+		err = open_fs(vol);
 	if (!err)
 		err = check_journal(vol);
-	if (!err && flags & E4DF_VOLUME_WRITE)
+	if (!err && o->flags & E4DF_VOLUME_WRITE)
 		err = hold_mmp(vol);
 	if (err)
 		e4df_volume_close(vol);
@@ -333,23 +322,29 @@ static char *name_for_e2fsck(const char *path, uint64_t offset, int fd)
 }
 
 /* e2fsck replays journals and knows how; its words go to standard error. */
-static errcode_t run_e2fsck(const char *path, uint64_t offset,
+static errcode_t run_e2fsck(const struct e4df_volume_options *o,
 			    struct e4df_sink *sink)
 {
-	int fd = open(path, O_PATH | O_CLOEXEC);
-	char *target = name_for_e2fsck(path, offset, fd);
-	int status = -1;
+	int fd = open(o->path, O_PATH | O_CLOEXEC);
+	char *target = name_for_e2fsck(o->path, o->offset, fd);
+	const char *argv[6] = { "e2fsck", "-p" };
+	int status = -1, argc = 2;
 	pid_t pid;
 
 	if (!target) {
 		close(fd);
 		return ENOMEM;
 	}
+	if (o->journal) {
+		argv[argc++] = "-j";
+		argv[argc++] = o->journal;
+	}
+	argv[argc] = target;
 	pid = fork();
 	if (!pid) {
 		dup2(STDERR_FILENO, STDOUT_FILENO);
 		fcntl(fd, F_SETFD, 0);
-		execlp("e2fsck", "e2fsck", "-p", target, (char *)NULL);
+		execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -363,29 +358,31 @@ static errcode_t run_e2fsck(const char *path, uint64_t offset,
 	return e4df_event_fail(sink, E4DF_ET_FSCK,
 			       "e2fsck -p could not repair %s; run e2fsck -f "
 			       "by hand",
-			       path);
+			       o->path);
 }
 
-errcode_t e4df_volume_open(const char *path, uint64_t offset,
-			   unsigned int flags, const struct e4df_gate_tap *tap,
+errcode_t e4df_volume_open(const struct e4df_volume_options *o,
 			   struct e4df_sink *sink, struct e4df_volume **ret)
 {
+	struct e4df_volume_options look = *o;
 	struct e4df_sink quiet = { .ctx = NULL };
 	errcode_t err;
 
-	if (!(flags & E4DF_VOLUME_REPAIR))
-		return open_once(path, offset, flags, tap, sink, ret);
+	if (!(o->flags & E4DF_VOLUME_REPAIR))
+		return open_once(o, sink, ret);
 	/* The first try only finds out whether there is something to repair */
-	err = open_once(path, offset, E4DF_VOLUME_REPORT, NULL, &quiet, ret);
+	look.flags = E4DF_VOLUME_REPORT;
+	look.tap = NULL;
+	err = open_once(&look, &quiet, ret);
 	if (!err)
 		e4df_volume_close(*ret);
 	else if (err == E4DF_ET_ERROR_FS || err == E4DF_ET_NOT_CLEAN ||
-		 (err == E4DF_ET_DIRTY_JOURNAL && !offset))
-		err = run_e2fsck(path, offset, sink);
+		 (err == E4DF_ET_DIRTY_JOURNAL && !o->offset))
+		err = run_e2fsck(o, sink);
 	else
 		err = 0; /* to be said by the real try */
 	*ret = NULL;
-	return err ? err : open_once(path, offset, flags, tap, sink, ret);
+	return err ? err : open_once(o, sink, ret);
 }
 
 errcode_t e4df_volume_reload(struct e4df_volume *vol)
@@ -433,18 +430,34 @@ static errcode_t write_super(struct e4df_volume *vol,
 	return err;
 }
 
-errcode_t e4df_volume_begin(struct e4df_volume *vol)
+/* The kernel's state field is one of the first 512 bytes, as the flag is. */
+static void mark(struct ext2_super_block *sb, enum e4df_discipline discipline,
+		 int is_changing)
+{
+	if (discipline == E4DF_JOURNALED && is_changing)
+		ext2fs_set_feature_journal_needs_recovery(sb);
+	else if (discipline == E4DF_JOURNALED)
+		ext2fs_clear_feature_journal_needs_recovery(sb);
+	else if (is_changing)
+		sb->s_state &= (__u16)~EXT2_VALID_FS;
+	else
+		sb->s_state |= EXT2_VALID_FS;
+}
+
+errcode_t e4df_volume_begin(struct e4df_volume *vol,
+			    enum e4df_discipline discipline)
 {
 	struct ext2_super_block sb = vol->super;
 
-	ext2fs_set_feature_journal_needs_recovery(&sb);
+	mark(&sb, discipline, 1);
 	return write_super(vol, &sb); /* I7: before the log's start */
 }
 
-errcode_t e4df_volume_end(struct e4df_volume *vol)
+errcode_t e4df_volume_end(struct e4df_volume *vol,
+			  enum e4df_discipline discipline)
 {
 	struct ext2_super_block sb = vol->super;
 
-	ext2fs_clear_feature_journal_needs_recovery(&sb);
+	mark(&sb, discipline, 0);
 	return write_super(vol, &sb); /* I7: after the last checkpoint */
 }

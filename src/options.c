@@ -34,6 +34,8 @@ static const struct row {
 	  "write the progress to a file descriptor; 0: show it" },
 	{ 'E', NULL, "extended-options", 0, 0,
 	  "offset=N: the file system begins N bytes from the start" },
+	{ 'j', NULL, "journal", 0, 0,
+	  "where an external journal is, to see that it is empty" },
 	{ KEY_VERIFY, "verify", NULL, E4DF_RUN_VERIFY, 0,
 	  "compare the moved data with what was read before" },
 	{ KEY_JSON, "json", NULL, 0, OPTIONS_JSON,
@@ -46,7 +48,8 @@ static const struct row {
 
 static const char usage[] =
 	"Usage: " PROGRAM " [-cnpqvV] [-C fd] [-E extended-options]\n"
-	"                   [--verify] [--json] device|image[?offset=N]\n";
+	"                   [-j journal] [--verify] [--json]\n"
+	"                   device|image[?offset=N]\n";
 
 void options_print_help(FILE *out)
 {
@@ -176,6 +179,11 @@ static enum status parse_option(int key, int *has_offset,
 		return parse_fd(optarg, options);
 	case 'E':
 		return parse_extended(optarg, has_offset, options);
+	case 'j':
+		if (!*optarg)
+			return usage_error("the name of the journal is empty");
+		options->run.journal = optarg;
+		return STATUS_DONE;
 	case '?':
 		fputs(usage, stderr); /* getopt has told why */
 		return STATUS_USAGE;

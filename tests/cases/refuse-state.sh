@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A file system that is ext2/3/4 but not fit for a run is refused: cut off,
 # with features that are not supported, in need of e2fsck, hibernated, or
-# without a usable journal. One line says why and what to do; nothing is
+# with a damaged journal. One line says why and what to do; nothing is
 # written. With -p e2fsck does what it can first.
 
 . "${0%/*}/../lib.sh"
@@ -178,22 +178,24 @@ poke img $((journal + 32)) '\xff\xff\xff\xfb' # s_errno
 refused 8 "error .*in its journal; run e2fsck -f" -v -c -n
 fixed_by_p
 
-mkimg img 12M -b 1024 -O ^has_journal
-refused 8 "has no internal journal.*tune2fs -j" -v -n -p
-accepted -c
-tune2fs -j img >/dev/null
-accepted -n -v
-# As mke2fs -t ext2 makes it.
-mkimg img 12M -b 1024 -O "none,ext_attr,resize_inode,dir_index,filetype,\
-sparse_super,large_file"
-refused 8 "has no internal journal.*tune2fs -j" -v -n
-accepted -c
-
+# An external journal that is not there, or another file in its place.
 mkimg img 12M -b 1024 -O ^has_journal
 fsdebug img "feature has_journal" "ssv journal_dev 0x0801" \
 	"ssv journal_uuid 5a3f6d70-1d2c-4e9b-8a51-0e4f0ff5e701" >/dev/null
-refused 8 "journal on another device" -v -n -p
+refused 8 "journal on another device, UUID 5a3f6d70-1d2c-4e9b-8a51-0e4f0ff5e701\
+, which cannot be found; name it with -j" -v -n -p
 accepted -c
+for mode in -jnone -njnone; do
+	assert_refused 8 "cannot read the journal none: No such file" img $mode
+	assert_refused 8 "fresh is not the journal of img" img ${mode%none}fresh
+done
+mkimg log 4M -b 1024 -O journal_dev
+fsdebug img "ssv journal_uuid 5a3f6d70-1d2c-4e9b-8a51-0e4f0ff5e700" >/dev/null
+accepted -jlog -njlog
+poke log $((2048 + 28)) '\0\0\0\1' # s_start
+refused 8 "journal with data, .*; run e2fsck -f" -jlog -njlog
+poke log $((2048 + 28)) '\0\0\0\0\xff\xff\xff\xfb' # s_errno
+refused 8 "error recorded in its journal; run e2fsck -f" -jlog -njlog
 
 # jsb OFFSET BYTES PATTERN [OFFSET BYTES]: changes to the journal's superblock.
 # It is looked at behind the report, which does not need it and is there all
@@ -209,20 +211,18 @@ jsb()
 	accepted -c
 }
 
-jsb 4 '\0\0\0\3' "journal cannot be used: .*version 1; .*tune2fs"
 jsb 4 '\0\0\0\7' "journal's superblock is damaged (.*type); run e2fsck -f"
 jsb 0 '\0\0\0\0' "journal's superblock is damaged (.*magic.*); run e2fsck -f"
 jsb 12 '\0\0\x10\0' "journal's superblock is damaged (block size)"
 jsb 16 '\0\x10\0\0' "journal's superblock is damaged (length)"
-jsb 16 '\0\0\x03\xff' "journal cannot be used: .*1024 blocks; .*tune2fs"
 jsb 20 '\0\0\0\0' "journal's superblock is damaged (length)"
-jsb 36 '\0\0\0\2' "journal cannot be used: .*feature"
-jsb 40 '\0\0\0\x40' "journal cannot be used: .*feature"
+jsb 36 '\0\0\0\2' "journal has a feature that is not supported"
+jsb 40 '\0\0\0\x40' "journal has a feature that is not supported"
 jsb 40 '\0\0\0\x18' "journal's superblock is damaged (two kinds of checksum)"
 jsb 40 '\0\0\0\x10' "journal's superblock is damaged (checksum)"
 jsb 40 '\0\0\0\x10' "journal's superblock is damaged (checksum)" 80 '\4'
-jsb 44 '\0\0\0\1' "journal cannot be used: .*feature"
-jsb 64 '\0\0\0\2' "journal cannot be used: .*feature"
+jsb 44 '\0\0\0\1' "journal has a feature that is not supported"
+jsb 64 '\0\0\0\2' "journal has a feature that is not supported"
 cp fresh img
 fsdebug img "sif <8> block[4] 0" "sif <8> block[5] 0" >/dev/null
 for mode in -v -c -n -p; do
