@@ -7,7 +7,7 @@
 
 #include "e4df_err.h"
 #include "super.h"
-#include "tree.h"
+#include "mapping.h"
 
 /*
  * What a change of the metadata is made of, in the order in which a file
@@ -130,7 +130,7 @@ static void adjust_i_blocks(struct transaction *t,
 		inode->osd2.linux2.l_i_blocks_hi = (__u16)(count >> 32);
 }
 
-/* The new tree: its blocks, the root in the inode, the inode's checksum. */
+/* The new mapping: its blocks, the root in the inode, the inode's checksum */
 static errcode_t stage_change(struct transaction *t,
 			      const struct e4df_change *change)
 {
@@ -156,8 +156,9 @@ static errcode_t stage_change(struct transaction *t,
 		};
 
 		memcpy(tree, data + change->data, change->tree * sizeof(*tree));
-		err = e4df_tree_build(&owner, t->bs, data, change->data, tree,
-				      change->tree, inode->i_block, images);
+		err = e4df_mapping_build(before, &owner, t->bs, data,
+					 change->data, tree, change->tree,
+					 inode->i_block, images);
 	} else {
 		err = ENOMEM;
 	}

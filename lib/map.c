@@ -31,7 +31,7 @@ const char *e4df_why_text(enum e4df_why why)
 		[E4DF_WHY_IMMUTABLE] = "immutable or append-only",
 		[E4DF_WHY_BOOT] = "below /boot with a boot sector in use",
 		[E4DF_WHY_SWAP] = "swap file",
-		[E4DF_WHY_BLOCK_MAPPED] = "block-mapped",
+		[E4DF_WHY_BLOCK_MAPPED] = "block-mapped beyond 2^32 blocks",
 		[E4DF_WHY_NO_ROOM] = "no better place",
 	};
 
@@ -157,7 +157,7 @@ errcode_t e4df_map_set_extents(struct e4df_map *map, __u32 index,
 	size_t count = (size_t)data + tree;
 	errcode_t err;
 
-	if (map->extent_count + count > UINT32_MAX || tree >= 1U << 24)
+	if (map->extent_count + count > UINT32_MAX || tree >= 1U << 23)
 		return E4DF_ET_OVERFLOW;
 	err = e4df_grow(&map->extents, &map->extent_alloc,
 			map->extent_count + count, sizeof(*map->extents));
@@ -165,7 +165,7 @@ errcode_t e4df_map_set_extents(struct e4df_map *map, __u32 index,
 		return err;
 	inode->first = (__u32)map->extent_count;
 	inode->data = data;
-	inode->tree = tree & 0xffffff;
+	inode->tree = tree & 0x7fffff;
 	if (count)
 		memcpy(map->extents + map->extent_count, extents,
 		       count * sizeof(*extents));
@@ -176,6 +176,11 @@ errcode_t e4df_map_set_extents(struct e4df_map *map, __u32 index,
 void e4df_map_set_why(struct e4df_map *map, __u32 index, enum e4df_why why)
 {
 	map->inodes[index].why = why & 31;
+}
+
+void e4df_map_set_block_mapped(struct e4df_map *map, __u32 index)
+{
+	map->inodes[index].is_block_mapped = 1;
 }
 
 static errcode_t fix_immovable(struct e4df_map *map)
@@ -316,7 +321,7 @@ void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch)
 			map->extent_count += need;
 		}
 		inode->data = c->data;
-		inode->tree = c->tree & 0xffffff;
+		inode->tree = c->tree & 0x7fffff;
 		memcpy(map->extents + inode->first, batch->extents + c->first,
 		       need * sizeof(*map->extents));
 	}
@@ -344,6 +349,7 @@ int e4df_map_is_equal(const struct e4df_map *a, const struct e4df_map *b)
 		if (x->ino != y->ino || x->data != y->data ||
 		    x->tree != y->tree || x->kind != y->kind ||
 		    x->why != y->why ||
+		    x->is_block_mapped != y->is_block_mapped ||
 		    memcmp(e4df_map_extents(a, i), e4df_map_extents(b, i),
 			   ((size_t)x->data + x->tree) * sizeof(*a->extents)))
 			return 0;

@@ -26,7 +26,7 @@ enum e4df_why {
 	E4DF_WHY_IMMUTABLE,    /* chattr +i or +a: boot loaders' block lists */
 	E4DF_WHY_BOOT,	       /* below /boot, with a boot sector in use */
 	E4DF_WHY_SWAP,	       /* a swap file: a resume offset may name it */
-	E4DF_WHY_BLOCK_MAPPED, /* no extents */
+	E4DF_WHY_BLOCK_MAPPED, /* and cannot name all blocks that there are */
 	E4DF_WHY_NO_ROOM,      /* the planner found no better place */
 	E4DF_WHY_COUNT
 };
@@ -38,9 +38,10 @@ struct e4df_inode {
 	ext2_ino_t ino;
 	__u32 first;	 /* index of its first extent */
 	__u32 data;	 /* number of data extents */
-	__u32 tree : 24; /* number of mapping blocks, behind the data */
-	__u32 kind : 3;	 /* enum e4df_kind */
-	__u32 why : 5;	 /* enum e4df_why */
+	__u32 tree : 23; /* number of mapping blocks, behind the data */
+	__u32 is_block_mapped : 1;
+	__u32 kind : 3; /* enum e4df_kind */
+	__u32 why : 5;	/* enum e4df_why */
 };
 _Static_assert(sizeof(struct e4df_inode) == 16, "as the header says");
 
@@ -73,6 +74,7 @@ errcode_t e4df_map_set_extents(struct e4df_map *map, __u32 index,
 			       const struct e4df_extent *extents, __u32 data,
 			       __u32 tree);
 void e4df_map_set_why(struct e4df_map *map, __u32 index, enum e4df_why why);
+void e4df_map_set_block_mapped(struct e4df_map *map, __u32 index);
 
 /* Ends building: fixed and free become the map's, and what the two allow. */
 errcode_t e4df_map_finish(struct e4df_map *map, struct e4df_runs *fixed,

@@ -5,7 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tree.h"
+#include "mapping.h"
+
+/* Mapping blocks of the layout as planned so far. */
+static __u32 mapping_blocks(const struct batcher *b, __u32 inode)
+{
+	return e4df_mapping_blocks(e4df_map_inode(b->map, inode),
+				   batcher_layout(b, inode),
+				   b->files[inode].data,
+				   b->geometry->block_size);
+}
 
 errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
 		       const struct e4df_policy *policy)
@@ -31,6 +40,8 @@ errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
 		f->blocks = (__u32)e4df_extents_blocks(e4df_map_extents(map, i),
 						       inode->data);
 		f->ideal = e4df_map_ideal(map, f->blocks);
+		if (inode->is_block_mapped)
+			f->map_blocks = mapping_blocks(b, i);
 	}
 	return space_init(&b->space, map);
 }
@@ -80,9 +91,12 @@ int batcher_is_ideal(const struct batcher *b, __u32 inode)
 }
 
 /* An upper bound: every extent may be split at the limit of the format. */
-static __u32 tree_bound(const struct batcher *b, const struct file *f,
-			__u32 pieces)
+static __u32 tree_bound(const struct batcher *b, __u32 inode, __u32 pieces)
 {
+	const struct file *f = &b->files[inode];
+
+	if (e4df_map_inode(b->map, inode)->is_block_mapped)
+		return f->map_blocks;
 	return e4df_tree_blocks(f->data + pieces + f->blocks / 32767 + 1,
 				b->geometry->block_size);
 }
@@ -122,7 +136,7 @@ int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
 		     blk64_t need, __u32 pieces)
 {
 	const struct file *f = &b->files[inode];
-	blk64_t tree = tree_bound(b, f, pieces);
+	blk64_t tree = tree_bound(b, inode, pieces);
 	blk64_t more_tree = tree, groups = (blk64_t)f->data + f->tree + pieces;
 
 	if (f->dirty)
@@ -139,7 +153,7 @@ int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
 
 static void promise(struct batcher *b, struct dirty *d)
 {
-	__u32 now = tree_bound(b, &b->files[d->inode], 0);
+	__u32 now = tree_bound(b, d->inode, 0);
 
 	b->promised = b->promised - d->promised + now;
 	d->promised = now;
@@ -290,10 +304,7 @@ errcode_t batcher_vacate(struct batcher *b, __u32 inode,
 
 int batcher_has_small_tree(const struct batcher *b, __u32 inode)
 {
-	const struct file *f = &b->files[inode];
-	__u32 entries = e4df_tree_entries(batcher_layout(b, inode), f->data);
-
-	return f->tree <= e4df_tree_blocks(entries, b->geometry->block_size);
+	return b->files[inode].tree <= mapping_blocks(b, inode);
 }
 
 errcode_t batcher_rebuild_tree(struct batcher *b, __u32 inode)
@@ -332,12 +343,23 @@ static void normalize(struct file *f)
 		f->data = out + 1;
 }
 
+/* Free blocks near goal: as many as are asked for in a row, or else one. */
+static errcode_t find_tree(const struct batcher *b, blk64_t goal, __u32 *count,
+			   blk64_t *blk)
+{
+	if (space_find_near(&b->space, goal, *count, blk))
+		return 0;
+	*count = 1;
+	return space_find_near(&b->space, goal, 1, blk) ?
+		       0 :
+		       ENOSPC; /* not after the promise */
+}
+
 /* Gives the file its mapping blocks, near its first data block. */
 static errcode_t take_tree(struct batcher *b, __u32 inode)
 {
 	struct file *f = &b->files[inode];
-	__u32 count = e4df_tree_blocks(e4df_tree_entries(f->v, f->data),
-				       b->geometry->block_size);
+	__u32 count = mapping_blocks(b, inode), done = 0;
 	size_t alloc = f->alloc;
 	blk64_t goal = f->data ? f->v[0].pblk + f->v[0].len : 0;
 	errcode_t err = e4df_grow(&f->v, &alloc, (size_t)f->data + count,
@@ -345,18 +367,21 @@ static errcode_t take_tree(struct batcher *b, __u32 inode)
 
 	f->alloc = (__u32)alloc;
 	f->tree = count;
-	for (__u32 i = 0; i < count && !err; i++) {
+	while (done < count && !err) {
+		__u32 n = count - done;
 		blk64_t blk;
 
-		if (!space_find_near(&b->space, goal, 1, &blk))
-			return ENOSPC; /* not after the promise */
-		f->v[f->data + i] = (struct e4df_extent){
-			.pblk = blk & E4DF_PBLK_MAX,
-			.len = 1,
-			.flags = E4DF_EXTENT_TREE,
-		};
-		note_groups(b, blk, 1);
-		err = space_take(&b->space, blk, 1, inode, LBLK_TREE);
+		err = find_tree(b, goal, &n, &blk);
+		for (__u32 i = 0; i < n && !err; i++) {
+			f->v[f->data + done++] = (struct e4df_extent){
+				.pblk = (blk + i) & E4DF_PBLK_MAX,
+				.len = 1,
+				.flags = E4DF_EXTENT_TREE,
+			};
+			note_groups(b, blk + i, 1);
+			err = space_take(&b->space, blk + i, 1, inode,
+					 LBLK_TREE);
+		}
 	}
 	return err;
 }
@@ -513,8 +538,9 @@ static errcode_t settle_pending(struct batcher *b)
 }
 
 /* The tree blocks of a change get their lblk from the leaves they map. */
-static errcode_t name_tree_blocks(struct batcher *b, struct file *f)
+static errcode_t name_tree_blocks(struct batcher *b, __u32 inode)
 {
+	struct file *f = &b->files[inode];
 	struct e4df_tree_owner nobody = { .ino = 0 };
 	unsigned int bs = b->geometry->block_size;
 	char root[E4DF_TREE_ROOT_BYTES];
@@ -526,8 +552,9 @@ static errcode_t name_tree_blocks(struct batcher *b, struct file *f)
 	images = malloc((size_t)f->tree * bs);
 	if (!images)
 		return ENOMEM;
-	err = e4df_tree_build(&nobody, bs, f->v, f->data, f->v + f->data,
-			      f->tree, root, images);
+	err = e4df_mapping_build(e4df_map_inode(b->map, inode), &nobody, bs,
+				 f->v, f->data, f->v + f->data, f->tree, root,
+				 images);
 	free(images);
 	return err;
 }
@@ -550,7 +577,7 @@ static errcode_t build_batch(struct batcher *b, struct builder *w)
 		}
 		err = take_tree(b, d->inode);
 		if (!err)
-			err = name_tree_blocks(b, f);
+			err = name_tree_blocks(b, d->inode);
 		if (!err)
 			err = release_tree(b, d);
 		if (!err)

@@ -36,9 +36,10 @@ struct file {
 	__u32 alloc;	       /* of v */
 	__u32 blocks;	       /* of data */
 	__u32 ideal;
-	__u32 dirty;	/* 1 + index into batcher->dirty; 0 = clean */
-	int is_waiting; /* for its window: must not be disturbed */
-	int is_whole;	/* must not be displaced in pieces (again) */
+	__u32 map_blocks; /* mapping blocks of a block map, always */
+	__u32 dirty;	  /* 1 + index into batcher->dirty; 0 = clean */
+	int is_waiting;	  /* for its window: must not be disturbed */
+	int is_whole;	  /* must not be displaced in pieces (again) */
 };
 
 /* A file that the open batch changes, with its layout before. */

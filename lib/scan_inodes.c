@@ -69,7 +69,8 @@ static enum e4df_why why_of(struct scan *s, ext2_ino_t ino, enum e4df_kind kind,
 	if (s->boot_count &&
 	    bsearch(&ino, s->boot, s->boot_count, sizeof(ino), compare_inos))
 		return E4DF_WHY_BOOT;
-	if (!(inode->i_flags & EXT4_EXTENTS_FL))
+	if (!(inode->i_flags & EXT4_EXTENTS_FL) &&
+	    s->geometry.blocks > 1ULL << 32)
 		return E4DF_WHY_BLOCK_MAPPED;
 	return E4DF_MOVABLE;
 }
@@ -186,7 +187,8 @@ static int visit_block(ext2_filsys fs, blk64_t *blk, e2_blkcnt_t lblk,
 	(void)fs;
 	(void)ref_blk;
 	(void)ref_offset;
-	if (!e4df_scan_is_in_range(walk->s, *blk, 1)) {
+	if (!e4df_scan_is_in_range(walk->s, *blk, 1) ||
+	    lblk >= (e2_blkcnt_t)UINT32_MAX) {
 		e4df_scan_damage(walk->s, walk->ino, *blk,
 				 "block number out of range");
 		return BLOCK_ABORT;
@@ -220,6 +222,7 @@ static errcode_t scan_block_map(struct scan *s, __u32 index, ext2_ino_t ino,
 	errcode_t err;
 
 	s->temp_count = 0;
+	e4df_map_set_block_mapped(s->map, index);
 	err = ext2fs_block_iterate3(s->fs, ino, BLOCK_FLAG_READ_ONLY, NULL,
 				    visit_block, &walk);
 	if (!err)

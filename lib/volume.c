@@ -394,7 +394,10 @@ errcode_t e4df_volume_reload(struct e4df_volume *vol)
 
 	if (!block)
 		return ENOMEM;
-	err = e4df_gate_read(vol->gate, e4df_volume_super_block(vol), 1, block);
+	err = ext2fs_flush_icache(fs);
+	if (!err)
+		err = e4df_gate_read(vol->gate, e4df_volume_super_block(vol), 1,
+				     block);
 	if (!err)
 		memcpy(fs->super, block + e4df_volume_super_offset(vol),
 		       sizeof(*fs->super));

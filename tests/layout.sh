@@ -74,6 +74,27 @@ breaks()
 		sed -nE 's/^ *([0-9]+)\(.\): expecting .*/\1/p'
 }
 
+# data_breaks IMAGE
+# The same for data alone, mapping blocks left out, as debugfs lists them.
+data_breaks()
+{
+	image_view "$1" | sed -nE 's/^(2|[0-9]{2,}) .*/stat <\1>/p' >stat.in
+	debugfs -f stat.in "$1" 2>/dev/null | awk '
+		/^Inode: / { ino = $2; next_blk = 0 }
+		/^\(/ {
+			n = split($0, part, /, */)
+			for (i = 1; i <= n; i++) {
+				if (part[i] !~ /^\([0-9]+(-[0-9]+)?\)/)
+					continue
+				sub(/^\(.*\):/, "", part[i])
+				split(part[i], blk, "-")
+				if (next_blk && next_blk != blk[1])
+					print ino
+				next_blk = (blk[2] ? blk[2] : blk[1]) + 1
+			}
+		}'
+}
+
 # ---- what must be true
 
 # assert_quiet IMAGE

@@ -228,19 +228,59 @@ places img "$ino" | cmp - before || fail "a file below /boot was moved"
 
 # ---- mapped by blocks
 
-for type in ext3 ext4; do
-	fragmented 64M 70 -O ^extent,^64bit,^metadata_csum
-	if [ $type = ext3 ]; then
-		mke2fs -q -F -t ext3 img 64M
+# of_type TYPE FUNCTION [MKE2FS-OPTION...]
+# A file system of that type, scattered by the tool or filled on a mount.
+of_type()
+{
+	local type=$1 make=$2
+
+	shift 2
+	rm -f img
+	truncate -s 64M img
+	mke2fs -q -F -t "$type" "$@" img
+	if [ "$make" = scatter ]; then
 		"$TOOLS/fragment" -s 7 -f 300 -p 70 img
+	else
+		on_mount "$make"
 	fi
-	cp img before
-	assert_run "$type without extents"
-	cmp img before || fail "block-mapped files were moved"
-	assert_eq "$(member run.json before fragmented_files)" \
-		"$(skipped 'block-mapped')" \
-		"block-mapped files skipped"
-done
+}
+
+# Trees of three levels with 1 KiB blocks, directories of many blocks.
+make_old()
+{
+	local i
+
+	interleave mnt/a mnt/b 400
+	for ((i = 0; i < 20; i++)); do # up to 12 GiB
+		head -c 8192 /dev/urandom | dd of=mnt/sparse bs=8192 \
+			seek=$((i * i * 4000)) conv=notrunc,fsync status=none
+		head -c 4096 /dev/urandom >mnt/small$i
+	done
+	mkdir mnt/{d,e}
+	for ((i = 0; i < 12; i++)); do
+		printf "mnt/d/$i-%0200d\n" {1..50} | xargs touch
+		printf "mnt/e/$i-%0200d\n" {1..50} | xargs touch
+		sync -f mnt
+	done
+}
+
+block_mapped()
+{
+	local bs make
+
+	for bs in 1024 4096; do
+		for make in scatter make_old; do
+			of_type "$1" $make -b $bs "${@:2}"
+			assert_ideal "block-mapped: ${*/-O ^extent,^64bit/}, $bs, $make"
+			assert_eq "" "$(data_breaks img | uniq)" "broken files"
+		done
+	done
+}
+
+block_mapped ext2
+block_mapped ext3
+block_mapped ext4 -O ^extent,^64bit
+block_mapped ext4 -O ^extent,^64bit,^has_journal
 
 # ---- features: what mke2fs can make
 
