@@ -124,8 +124,8 @@ void batcher_replace(struct batcher *b, __u32 inode, struct e4df_extent *v,
  */
 errcode_t batcher_vacate(struct batcher *b, __u32 inode,
 			 const struct e4df_extent *e, int is_reserved);
-/* Has a file that is clean no more mapping blocks than its extents need? */
-int batcher_has_small_tree(const struct batcher *b, __u32 inode);
+/* Has a file that is clean the format it is to have, and no block too many? */
+int batcher_has_best_mapping(const struct batcher *b, __u32 inode);
 /* The file gets new mapping blocks in this batch, no more than it needs. */
 errcode_t batcher_rebuild_tree(struct batcher *b, __u32 inode);
 /* The mapping block at blk must go elsewhere in this batch. */
