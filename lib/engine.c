@@ -136,7 +136,7 @@ static void tell_skipped(struct run *run, int is_planned)
 		enum e4df_why why = inode->why;
 		blk64_t blocks = e4df_extents_blocks(e, inode->data);
 
-		if (inode->kind == E4DF_INTERNAL ||
+		if (!e4df_kind_is_file(inode->kind) ||
 		    e4df_extents_runs(e, inode->data) <=
 			    e4df_map_ideal(run->map, blocks))
 			continue;
@@ -248,8 +248,13 @@ static void count_plan(struct run *run)
 		const struct e4df_batch *b = e4df_plan_batch(run->plan, i);
 
 		for (size_t k = 0; k < b->change_count; k++) {
-			out->planned_files += !seen[b->changes[k].inode];
-			seen[b->changes[k].inode] = 1;
+			__u32 index = b->changes[k].inode;
+
+			if (!seen[index] &&
+			    e4df_kind_is_file(
+				    e4df_map_inode(run->map, index)->kind))
+				out->planned_files++;
+			seen[index] = 1;
 		}
 	}
 	free(seen);
@@ -280,6 +285,8 @@ static errcode_t do_plan(struct run *run)
 
 	if (err)
 		return err;
+	if (!run->journal)
+		policy.flags |= E4DF_POLICY_ORDERED;
 	policy.log_blocks = most_blocks(run);
 	err = e4df_plan_build(run->map, &policy, &run->plan);
 	if (err)

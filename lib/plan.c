@@ -368,6 +368,8 @@ errcode_t e4df_plan_build(const struct e4df_map *map,
 	if (!plan)
 		return ENOMEM;
 	err = e4df_map_clone(map, &copy);
+	if (!err)
+		err = xattr_pin(copy, policy);
 	while (!err && is_better) {
 		err = one_pass(plan, copy, policy, 0, &is_better);
 		if (!err && !is_better)

@@ -48,6 +48,8 @@ errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
 		f->blocks = (__u32)e4df_extents_blocks(e4df_map_extents(map, i),
 						       inode->data);
 		f->ideal = e4df_map_ideal(map, f->blocks);
+		f->switches =
+			inode->kind == E4DF_XATTR ? xattr_switches(map, i) : 1;
 		if (format_of(b, i) == E4DF_BLOCK_MAP)
 			f->map_blocks = mapping_blocks(b, i);
 	}
@@ -126,18 +128,19 @@ static void note_groups(struct batcher *b, blk64_t start, blk64_t len)
 }
 
 /*
- * Metadata blocks of the open batch: the superblock, an inode table block for
- * each file, and for each mapping block itself and the bitmap and descriptors
- * of its group; bitmap and descriptors of each group in use.
+ * Metadata blocks of the open batch: the superblock, what each file switches
+ * (an inode table block), and for each mapping block itself and the bitmap and
+ * descriptors of its group; bitmap and descriptors of each group in use.
  */
-static blk64_t log_blocks(const struct batcher *b, blk64_t files, blk64_t tree,
-			  blk64_t groups)
+static blk64_t log_blocks(const struct batcher *b, blk64_t switches,
+			  blk64_t tree, blk64_t groups)
 {
 	blk64_t most = b->geometry->groups;
 	blk64_t bitmaps = groups + tree < most ? groups + tree : most;
 	blk64_t descs = most / b->geometry->descs_per_block + 1;
 
-	return 1 + files + tree + bitmaps + (bitmaps < descs ? bitmaps : descs);
+	return 1 + switches + tree + bitmaps +
+	       (bitmaps < descs ? bitmaps : descs);
 }
 
 int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
@@ -155,7 +158,7 @@ int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
 		return 0;
 	if (b->space.free_blocks < b->promised + more_tree + need)
 		return 0;
-	return log_blocks(b, b->dirty_count + 1, b->promised + more_tree,
+	return log_blocks(b, b->switches + f->switches, b->promised + more_tree,
 			  b->groups_used + groups) <= b->policy->log_blocks;
 }
 
@@ -198,6 +201,7 @@ errcode_t batcher_touch(struct batcher *b, __u32 inode)
 	f->v = copy;
 	f->alloc = f->data + 1;
 	f->dirty = (__u32)b->dirty_count;
+	b->switches += f->switches;
 	promise(b, d);
 	return 0;
 }
@@ -485,6 +489,22 @@ static errcode_t add_moves(struct builder *w, const struct e4df_extent *old,
 	return err;
 }
 
+/*
+ * The difference between two layouts of a file.  An xattr block is not copied:
+ * what commit writes to the new place differs, as the place is in its checksum.
+ */
+static errcode_t add_difference(struct batcher *b, struct builder *w,
+				const struct dirty *d)
+{
+	const struct file *f = &b->files[d->inode];
+	errcode_t err;
+
+	if (e4df_map_inode(b->map, d->inode)->kind != E4DF_XATTR)
+		return add_moves(w, d->old, f->v, f->data);
+	err = e4df_runs_push(&w->batch.released, d->old->pblk, 1);
+	return err ? err : e4df_runs_push(&w->batch.taken, f->v->pblk, 1);
+}
+
 static errcode_t add_change(struct batcher *b, struct builder *w,
 			    const struct dirty *d)
 {
@@ -507,7 +527,7 @@ static errcode_t add_change(struct batcher *b, struct builder *w,
 	memcpy(batch->extents + batch->extent_count, f->v,
 	       count * sizeof(*batch->extents));
 	batch->extent_count += count;
-	err = add_moves(w, d->old, f->v, f->data);
+	err = add_difference(b, w, d);
 	for (__u32 i = 0; i < d->tree && !err; i++)
 		err = e4df_runs_push(&batch->released, d->old[d->data + i].pblk,
 				     1);
@@ -620,6 +640,7 @@ errcode_t batcher_close(struct batcher *b)
 	b->copy_blocks = 0;
 	b->cleared = 0;
 	b->groups_used = 0;
+	b->switches = 0;
 	b->serial++;
 	return err ? err : settle_pending(b);
 }

@@ -57,7 +57,8 @@ static __u32 dense_of(const struct dense *dense, __u32 lblk)
 /*
  * What it costs to get `len` blocks of a used range out of the way of a file
  * of `blocks`.  A contiguous file moves as a whole, if it is not larger; where
- * no free run holds it, in pieces, and again to be whole.
+ * no free run holds it, in pieces, and again to be whole.  What many own costs
+ * a block of each of their inode tables.
  */
 static blk64_t cost_of(const struct batcher *b, const struct e4df_node *n,
 		       blk64_t len, blk64_t blocks)
@@ -82,7 +83,7 @@ static blk64_t cost_of(const struct batcher *b, const struct e4df_node *n,
 			return NEVER;
 		len *= 3;
 	}
-	return len + PIECE_COST;
+	return len + PIECE_COST + f->switches - 1;
 }
 
 /*

@@ -97,7 +97,13 @@ static errcode_t check_claims(struct scan *s, struct e4df_runs *used)
 	struct claim *claims;
 	errcode_t err = 0;
 	size_t count;
+	blk64_t shared = e4df_runs_sort(&s->fixed);
 
+	if (shared)
+		e4df_scan_damage(s, 0, 0,
+				 "blocks of metadata that are claimed twice: "
+				 "%llu",
+				 (unsigned long long)shared);
 	claims = list_claims(s, &count);
 	if (!claims)
 		return ENOMEM;

@@ -291,7 +291,7 @@ static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 	errcode_t err = 0;
 
 	if (acl)
-		err = e4df_scan_note_xattr(s, ino, acl);
+		err = e4df_scan_note_xattr(s, ino, acl, why);
 	if (err)
 		return err;
 	if (ino != EXT2_BAD_INO &&

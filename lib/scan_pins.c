@@ -186,6 +186,27 @@ static errcode_t judge_page(struct scan *s, const struct swap_page *page,
 	return 0;
 }
 
+/* The xattr blocks of swap files stay too; of others that stay scan knows. */
+static void pin_xattrs(struct scan *s)
+{
+	__u32 all = e4df_map_count(s->map), count;
+
+	for (__u32 i = 0; i < all; i++) {
+		const ext2_ino_t *owner;
+
+		if (e4df_map_inode(s->map, i)->kind != E4DF_XATTR)
+			continue;
+		owner = e4df_map_owners(s->map, i, &count);
+		for (__u32 k = 0; k < count; k++) {
+			__u32 at = e4df_map_find(s->map, owner[k]);
+
+			if (at < all &&
+			    e4df_map_inode(s->map, at)->why == E4DF_WHY_SWAP)
+				e4df_map_set_why(s->map, i, E4DF_WHY_SWAP);
+		}
+	}
+}
+
 errcode_t e4df_scan_find_swap(struct scan *s)
 {
 	struct swap_page *pages;
@@ -206,6 +227,8 @@ errcode_t e4df_scan_find_swap(struct scan *s)
 		if (!err)
 			err = judge_page(s, &pages[i], block);
 	}
+	if (!err)
+		pin_xattrs(s);
 	free(block);
 	free(pages);
 	return err;

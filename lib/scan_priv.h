@@ -43,6 +43,7 @@ struct scan_piece {
 struct scan_xattr {
 	blk64_t blk;
 	ext2_ino_t ino;
+	enum e4df_why why; /* the inode stays, if it does */
 };
 
 struct scan {
@@ -107,7 +108,8 @@ errcode_t e4df_scan_node(struct scan *s, const void *node, size_t bytes,
 			 const struct scan_node *where, __u32 level);
 
 /* An inode refers to an xattr block. */
-errcode_t e4df_scan_note_xattr(struct scan *s, ext2_ino_t ino, blk64_t blk);
+errcode_t e4df_scan_note_xattr(struct scan *s, ext2_ino_t ino, blk64_t blk,
+			       enum e4df_why why);
 
 errcode_t e4df_scan_group_metadata(struct scan *s);
 errcode_t e4df_scan_inode_tables(struct scan *s);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ext2fs/ext2_ext_attr.h>
 
 #include "digest.h"
 #include "e4df_err.h"
@@ -38,6 +39,7 @@ struct file_digest {
 struct e4df_digests {
 	struct file_digest *v; /* (owned) by inode */
 	size_t count;
+	size_t files; /* the others are xattr blocks */
 };
 
 void e4df_digests_free(struct e4df_digests *digests)
@@ -50,7 +52,16 @@ void e4df_digests_free(struct e4df_digests *digests)
 
 size_t e4df_digests_count(const struct e4df_digests *digests)
 {
-	return digests->count;
+	return digests->files;
+}
+
+/* Only the checksum of an xattr block knows where the block is. */
+static void blank_place(const struct e4df_map *map, __u32 inode, char *block)
+{
+	if (e4df_map_inode(map, inode)->kind == E4DF_XATTR)
+		memset(block + offsetof(struct ext2_ext_attr_header,
+					h_checksum),
+		       0, sizeof(__u32));
 }
 
 static errcode_t digest_file(struct e4df_gate *gate, unsigned int bs,
@@ -75,6 +86,8 @@ static errcode_t digest_file(struct e4df_gate *gate, unsigned int bs,
 			if (len > READ_BYTES / bs)
 				len = READ_BYTES / bs;
 			err = e4df_gate_read(gate, e[i].pblk + done, len, buf);
+			if (!err)
+				blank_place(map, file->inode, buf);
 			/* where the bytes stand in the file counts as well,
 			 * in steps that do not depend on the extents */
 			for (__u32 k = 0; k < len && !err; k++, at += bs) {
@@ -108,12 +121,17 @@ static errcode_t list_files(const struct e4df_map *map,
 		for (size_t k = 0; k < b->change_count; k++)
 			is_changed[b->changes[k].inode] = 1;
 	}
-	for (__u32 i = 0; i < count; i++)
-		if (is_changed[i])
-			d->v[d->count++] = (struct file_digest){
-				.inode = i,
-				.ino = e4df_map_inode(map, i)->ino,
-			};
+	for (__u32 i = 0; i < count; i++) {
+		const struct e4df_inode *inode = e4df_map_inode(map, i);
+
+		if (!is_changed[i])
+			continue;
+		d->v[d->count++] = (struct file_digest){
+			.inode = i,
+			.ino = inode->ino,
+		};
+		d->files += (size_t)e4df_kind_is_file(inode->kind);
+	}
 	free(is_changed);
 	return 0;
 }

@@ -23,7 +23,8 @@ struct e4df_digests;
 
 /*
  * Digests all data blocks of the files that the plan changes, unwritten ones
- * excepted, in logical order, at their places in `map`.
+ * excepted, in logical order, at their places in `map`; and the xattr blocks
+ * that it moves, but for their checksums.  The count is that of the files.
  */
 errcode_t e4df_verify_digest(struct e4df_volume *vol,
 			     const struct e4df_map *map,
