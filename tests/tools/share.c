@@ -5,7 +5,7 @@
  *
  * As the kernel does it where inodes are small and many files have the same
  * ACL or label; libext2fs never shares by itself.  Each block goes to a free
- * block drawn at random; its owners are drawn from all inodes that have no
+ * block drawn at random, or to the first from -a on; its owners are drawn from all inodes that have no
  * such block yet, or with -l lie side by side in the inode table.  The same
  * seed on the same image gives the same bytes.
  *
@@ -31,6 +31,7 @@ struct sharer {
 	uint64_t seed;
 	size_t blocks;
 	size_t owners; /* of each block */
+	blk64_t at;    /* 0 = anywhere */
 	bool is_local;
 	ext2_ino_t *ino; /* owned: without a block, in the order of use */
 	size_t count;
@@ -77,6 +78,9 @@ static blk64_t draw_block(struct sharer *s)
 
 	if (!ext2fs_free_blocks_count(s->fs->super))
 		die("no free block");
+	for (blk = s->at; blk && blk < all; blk++)
+		if (!ext2fs_test_block_bitmap2(s->fs->block_map, blk))
+			return blk;
 	do
 		blk = first + prng_below(&s->rng, all - first);
 	while (ext2fs_test_block_bitmap2(s->fs->block_map, blk));
@@ -143,21 +147,23 @@ static const char *parse(struct sharer *s, int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:b:n:l")) != -1) {
+	while ((opt = getopt(argc, argv, "s:b:n:a:l")) != -1) {
 		if (opt == 's')
 			s->seed = parse_number(optarg, 0, UINT64_MAX);
 		else if (opt == 'b')
 			s->blocks = parse_number(optarg, 1, 1000000);
 		else if (opt == 'n')
 			s->owners = parse_number(optarg, 1, 1024);
+		else if (opt == 'a')
+			s->at = parse_number(optarg, 1, UINT32_MAX);
 		else if (opt == 'l')
 			s->is_local = true;
 		else
 			exit(EXIT_FAILURE);
 	}
 	if (optind != argc - 1)
-		die("usage: share [-s seed] [-b blocks] [-n owners] [-l] "
-		    "IMAGE");
+		die("usage: share [-s seed] [-b blocks] [-n owners] "
+		    "[-a block] [-l] IMAGE");
 	return argv[optind];
 }
 
