@@ -23,7 +23,7 @@
 #include "prng.h"
 #include "tool.h"
 
-#define NAME_INDEX_USER 1
+#define NAME_INDEX_TRUSTED 4 /* which symlinks and pipes may have, too */
 
 struct sharer {
 	ext2_filsys fs; /* owned */
@@ -87,7 +87,7 @@ static blk64_t draw_block(struct sharer *s)
 	return blk;
 }
 
-/* One attribute, user.shareNNNN, whose value is the seed's. */
+/* One attribute, trusted.shareNNNN, whose value is the seed's. */
 static void fill_block(struct sharer *s, char *block, size_t number,
 		       size_t owners)
 {
@@ -100,7 +100,7 @@ static void fill_block(struct sharer *s, char *block, size_t number,
 	memset(block, 0, bs);
 	entry->e_name_len =
 		(__u8)snprintf(name, sizeof(name), "share%04zu", number);
-	entry->e_name_index = NAME_INDEX_USER;
+	entry->e_name_index = NAME_INDEX_TRUSTED;
 	entry->e_value_offs = (__u16)(value - block);
 	entry->e_value_size = bytes;
 	memcpy(EXT2_EXT_ATTR_NAME(entry), name, entry->e_name_len);
