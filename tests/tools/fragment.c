@@ -266,7 +266,7 @@ static void file_write_data(struct fragmenter *f, const struct file *file)
 	const struct run *run;
 	blk64_t done, n, i;
 
-	for (run = file->run; run < file->run + file->count; run++) {
+	for (run = file->run; run && run < file->run + file->count; run++) {
 		for (done = 0; !run->unwritten && done < run->len; done += n) {
 			n = run->len - done;
 			if (n > WRITE_BLOCKS)
