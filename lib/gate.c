@@ -70,8 +70,9 @@ static errcode_t ask_tap(struct e4df_gate *gate, enum e4df_gate_op op,
 	return gate->tap.before(gate->tap.ctx, op, offset, bytes, data);
 }
 
-static errcode_t read_bytes(struct e4df_gate *gate, uint64_t offset,
-			    size_t bytes, void *buf)
+/* Like read_bytes(), but an error is the caller's to tell. */
+static errcode_t read_quietly(struct e4df_gate *gate, uint64_t offset,
+			      size_t bytes, void *buf)
 {
 	char *at = buf;
 	size_t left = bytes;
@@ -94,6 +95,14 @@ static errcode_t read_bytes(struct e4df_gate *gate, uint64_t offset,
 		}
 	}
 	gate->counters.bytes_read += bytes - left;
+	return err;
+}
+
+static errcode_t read_bytes(struct e4df_gate *gate, uint64_t offset,
+			    size_t bytes, void *buf)
+{
+	errcode_t err = read_quietly(gate, offset, bytes, buf);
+
 	return err ? fail(gate, err, "reading", offset) : 0;
 }
 
@@ -173,6 +182,44 @@ errcode_t e4df_gate_read(struct e4df_gate *gate, blk64_t blk, size_t count,
 {
 	return read_bytes(gate, blk * gate->block_size,
 			  count * gate->block_size, buf);
+}
+
+int e4df_gate_is_unreadable(errcode_t err)
+{
+	switch (err) {
+	case EIO:
+	case ENODATA:	/* medium error */
+	case EILSEQ:	/* integrity data do not match */
+	case EBADMSG:	/* the same, of a file system below an image */
+	case EREMOTEIO: /* error of the target */
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * Behind a failure each block is asked for once more, alone: a drive can take
+ * minutes for each try, and what can be read is in the cache by now.
+ */
+errcode_t e4df_gate_read_data(struct e4df_gate *gate, blk64_t blk, size_t count,
+			      void *buf, blk64_t *bad)
+{
+	unsigned int bs = gate->block_size;
+	errcode_t err = read_quietly(gate, blk * bs, count * bs, buf);
+
+	if (!e4df_gate_is_unreadable(err))
+		return err ? fail(gate, err, "reading", blk * bs) : 0;
+	for (size_t i = 0; i < count; i++) {
+		err = read_quietly(gate, (blk + i) * bs, bs,
+				   (char *)buf + i * bs);
+		*bad = blk + i;
+		if (e4df_gate_is_unreadable(err))
+			return E4DF_ET_UNREADABLE;
+		if (err)
+			return fail(gate, err, "reading", (blk + i) * bs);
+	}
+	return 0;
 }
 
 errcode_t e4df_gate_write(struct e4df_gate *gate, blk64_t blk, size_t count,

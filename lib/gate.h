@@ -66,6 +66,13 @@ void e4df_gate_grant(struct e4df_gate *gate, const struct e4df_runs *blocks,
 errcode_t e4df_gate_read(struct e4df_gate *gate, blk64_t blk, size_t count,
 			 void *buf);
 
+/* Is this what a device answers that cannot read a sector? */
+int e4df_gate_is_unreadable(errcode_t err);
+
+/* As e4df_gate_read; if *bad cannot be read: E4DF_ET_UNREADABLE, not told. */
+errcode_t e4df_gate_read_data(struct e4df_gate *gate, blk64_t blk, size_t count,
+			      void *buf, blk64_t *bad);
+
 /* Writes count blocks.  Also E4DF_ET_GATE and E4DF_ET_STOPPED. */
 errcode_t e4df_gate_write(struct e4df_gate *gate, blk64_t blk, size_t count,
 			  const void *buf);

@@ -32,6 +32,7 @@ struct bench {
 	uint64_t offset;
 	size_t bytes;
 	const void *data;
+	blk64_t bad; /* 0, or the block that alone fails */
 };
 
 static void on_finding(void *ctx, const struct e4df_finding *finding)
@@ -52,6 +53,8 @@ static errcode_t before(void *ctx, enum e4df_gate_op op, uint64_t offset,
 	b->offset = offset;
 	b->bytes = bytes;
 	b->data = data;
+	if (b->bad && (b->bad * BS < offset || b->bad * BS >= offset + bytes))
+		return 0;
 	return op == b->op ? b->code : 0;
 }
 
@@ -231,6 +234,66 @@ static void tapped_reads(void **state)
 	assert_int_equal(b->calls, 3);
 }
 
+/* The one block that cannot be read is named, wherever it is. */
+static void unreadable_data(void **state)
+{
+	static const errcode_t codes[] = { EIO, ENODATA, EILSEQ, EREMOTEIO };
+	struct bench *b = *state;
+	unsigned char buf[16 * BS];
+	blk64_t found;
+
+	b->op = E4DF_GATE_READ;
+	e4df_gate_set_tap(b->gate, &b->tap);
+	for (size_t i = 0; i < 16; i++) {
+		b->code = codes[i % ARRAY_SIZE(codes)];
+		b->bad = 20 + i;
+		b->calls = 0;
+		found = 0;
+		assert_int_equal(e4df_gate_read_data(b->gate, 20, 16, buf,
+						     &found),
+				 E4DF_ET_UNREADABLE);
+		assert_int_equal(found, b->bad);
+		assert_int_equal(b->calls, 1 + i + 1); /* none of them twice */
+		assert_memory_equal(buf, b->want + OFFSET + 20 * BS, i * BS);
+		assert_int_equal(e4df_gate_read_data(b->gate, b->bad, 1, buf,
+						     &found),
+				 E4DF_ET_UNREADABLE);
+	}
+	b->bad = 36;
+	assert_int_equal(e4df_gate_read_data(b->gate, 20, 16, buf, &found), 0);
+	assert_int_equal(b->heard, 0);
+	b->bad = 20;
+	b->code = ENOMEM; /* not of the device */
+	assert_int_equal(e4df_gate_read_data(b->gate, 20, 2, buf, &found),
+			 ENOMEM);
+	assert_int_equal(b->heard, ENOMEM);
+}
+
+static errcode_t fail_large(void *ctx, enum e4df_gate_op op, uint64_t offset,
+			    size_t bytes, const void *data)
+{
+	errcode_t err = before(ctx, op, offset, bytes, data);
+
+	return bytes > BS ? err : 0;
+}
+
+/* What has failed in a large request, and then not alone, is read. */
+static void readable_at_last(void **state)
+{
+	struct bench *b = *state;
+	unsigned char buf[4 * BS];
+	blk64_t found;
+
+	b->tap.before = fail_large;
+	b->op = E4DF_GATE_READ;
+	b->code = EIO;
+	e4df_gate_set_tap(b->gate, &b->tap);
+	assert_int_equal(e4df_gate_read_data(b->gate, 8, 4, buf, &found), 0);
+	assert_memory_equal(buf, b->want + OFFSET + 8 * BS, 4 * BS);
+	assert_int_equal(b->calls, 5);
+	assert_int_equal(b->heard, 0);
+}
+
 static void check_stopped(struct bench *b)
 {
 	unsigned char buf[BS] = { 0 };
@@ -319,11 +382,12 @@ static void options(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(only_the_grant), BENCH_TEST(bytes_too),
-		BENCH_TEST(no_way_around),  BENCH_TEST(reads),
-		BENCH_TEST(short_reads),    BENCH_TEST(tapped_reads),
-		BENCH_TEST(failed_write),   BENCH_TEST(failed_flush),
-		BENCH_TEST(real_errors),    BENCH_TEST(options),
+		BENCH_TEST(only_the_grant),  BENCH_TEST(bytes_too),
+		BENCH_TEST(no_way_around),   BENCH_TEST(reads),
+		BENCH_TEST(short_reads),     BENCH_TEST(tapped_reads),
+		BENCH_TEST(failed_write),    BENCH_TEST(failed_flush),
+		BENCH_TEST(real_errors),     BENCH_TEST(options),
+		BENCH_TEST(unreadable_data), BENCH_TEST(readable_at_last),
 	};
 
 	initialize_ext2_error_table();
