@@ -27,6 +27,7 @@ enum e4df_why {
 	E4DF_WHY_BOOT,	       /* below /boot, with a boot sector in use */
 	E4DF_WHY_SWAP,	       /* a swap file: a resume offset may name it */
 	E4DF_WHY_BLOCK_MAPPED, /* and cannot name all blocks that there are */
+	E4DF_WHY_UNREADABLE,   /* the device cannot read a block of it */
 	E4DF_WHY_NO_ROOM,      /* the planner found no better place */
 	E4DF_WHY_COUNT
 };
@@ -81,6 +82,13 @@ void e4df_map_set_format(struct e4df_map *map, __u32 index,
 errcode_t e4df_map_finish(struct e4df_map *map, struct e4df_runs *fixed,
 			  struct e4df_runs *free_blocks);
 
+/*
+ * Finished, and yet: from now on these inodes, which were movable, stay where
+ * they are.  Returns ENOMEM, with the map as it was.
+ */
+errcode_t e4df_map_pin(struct e4df_map *map, const __u32 *index, size_t count,
+		       enum e4df_why why);
+
 /* Queries. */
 const struct e4df_geometry *e4df_map_geometry(const struct e4df_map *map);
 __u32 e4df_map_count(const struct e4df_map *map);
@@ -111,7 +119,7 @@ errcode_t e4df_map_prepare(struct e4df_map *map,
 /* The batch has happened.  Cannot fail after a prepare with the same batch. */
 void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch);
 
-/* Do two maps describe the same layout? */
+/* Do two maps describe the same layout?  What can be read does not count. */
 int e4df_map_is_equal(const struct e4df_map *a, const struct e4df_map *b);
 
 #endif
