@@ -53,13 +53,19 @@ e4df_gate_counters(const struct e4df_gate *gate)
 	return &gate->counters;
 }
 
+static const char *phase(const struct e4df_gate *gate)
+{
+	return gate->sink && gate->sink->now.name ? gate->sink->now.name :
+						    "starting";
+}
+
 static errcode_t fail(struct e4df_gate *gate, errcode_t err, const char *what,
 		      uint64_t offset)
 {
-	return e4df_event_fail(gate->sink, err, "%s at block %llu failed: %s",
-			       what,
+	return e4df_event_fail(gate->sink, err,
+			       "%s at block %llu failed while %s: %s", what,
 			       (unsigned long long)(offset / gate->block_size),
-			       error_message(err));
+			       phase(gate), error_message(err));
 }
 
 static errcode_t ask_tap(struct e4df_gate *gate, enum e4df_gate_op op,
@@ -171,10 +177,10 @@ errcode_t e4df_gate_flush(struct e4df_gate *gate)
 		return 0;
 	gate->is_stopped = 1;
 	return e4df_event_fail(gate->sink, err,
-			       "flushing the device's cache "
-			       "failed: %s; run e2fsck -p before using the "
-			       "file system",
-			       error_message(err));
+			       "flushing the device's cache failed while %s: "
+			       "%s; run e2fsck -p before using the file "
+			       "system",
+			       phase(gate), error_message(err));
 }
 
 errcode_t e4df_gate_read(struct e4df_gate *gate, blk64_t blk, size_t count,
