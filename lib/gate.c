@@ -204,6 +204,14 @@ int e4df_gate_is_unreadable(errcode_t err)
 	}
 }
 
+/* com_err's codes below 256 are errno. */
+errcode_t e4df_gate_cause(errcode_t err)
+{
+	if (err == EXT2_ET_NO_MEMORY)
+		return ENOMEM;
+	return err < 256 || err == EXT2_ET_SHORT_READ ? err : 0;
+}
+
 /*
  * Behind a failure each block is asked for once more, alone: a drive can take
  * minutes for each try, and what can be read is in the cache by now.

@@ -69,6 +69,12 @@ errcode_t e4df_gate_read(struct e4df_gate *gate, blk64_t blk, size_t count,
 /* Is this what a device answers that cannot read a sector? */
 int e4df_gate_is_unreadable(errcode_t err);
 
+/*
+ * Behind an error of libext2fs: ENOMEM; or an I/O error, which was told; or 0,
+ * and the file system is not what libext2fs expects.
+ */
+errcode_t e4df_gate_cause(errcode_t err);
+
 /* As e4df_gate_read; if *bad cannot be read: E4DF_ET_UNREADABLE, not told. */
 errcode_t e4df_gate_read_data(struct e4df_gate *gate, blk64_t blk, size_t count,
 			      void *buf, blk64_t *bad);

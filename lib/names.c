@@ -37,18 +37,23 @@ static errcode_t name_one(ext2_filsys fs, ext2_ino_t ino, ext2_ino_t parent,
 			  char **ret)
 {
 	char *path = NULL;
+	errcode_t err = 0;
 
+	if (ino != EXT2_ROOT_INO && parent)
+		err = ext2fs_get_pathname(fs, parent, ino, &path);
+	if (e4df_gate_cause(err) == ENOMEM)
+		return ENOMEM;
 	if (ino == EXT2_ROOT_INO)
 		*ret = strdup("/");
-	else if (parent && !ext2fs_get_pathname(fs, parent, ino, &path))
+	else if (path && !err)
 		*ret = path;
 	else if (asprintf(ret, "<inode %u>", ino) < 0)
 		*ret = NULL;
 	return *ret ? 0 : ENOMEM;
 }
 
-errcode_t e4df_names_find(struct e4df_volume *vol, const struct e4df_map *map,
-			  const ext2_ino_t *ino, size_t count, char **path)
+static errcode_t find_names(struct e4df_volume *vol, const struct e4df_map *map,
+			    const ext2_ino_t *ino, size_t count, char **path)
 {
 	ext2_filsys fs = e4df_volume_fs(vol);
 	struct search s = { .ino = ino, .count = count, .left = count };
@@ -65,9 +70,24 @@ errcode_t e4df_names_find(struct e4df_volume *vol, const struct e4df_map *map,
 		if (inode->kind == E4DF_DIRECTORY)
 			err = ext2fs_dir_iterate2(fs, inode->ino, 0, NULL,
 						  visit_entry, &s);
+		if (e4df_gate_cause(err) && e4df_gate_cause(err) != ENOMEM)
+			err = 0;
 	}
 	for (size_t i = 0; i < count && !err; i++)
 		err = name_one(fs, ino[i], s.parent[i], &path[i]);
 	free(s.parent);
+	return err;
+}
+
+/* What cannot be read gives no name; that is nothing to complain of. */
+errcode_t e4df_names_find(struct e4df_volume *vol, const struct e4df_map *map,
+			  const ext2_ino_t *ino, size_t count, char **path)
+{
+	struct e4df_gate *gate = e4df_volume_gate(vol);
+	errcode_t err;
+
+	e4df_gate_set_sink(gate, NULL);
+	err = find_names(vol, map, ino, count, path);
+	e4df_gate_set_sink(gate, e4df_volume_sink(vol));
 	return err;
 }

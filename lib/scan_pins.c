@@ -47,6 +47,15 @@ static int compare_inos(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
+static errcode_t boot_failed(struct scan *s, errcode_t err)
+{
+	if (e4df_gate_cause(err))
+		return e4df_gate_cause(err);
+	return e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
+			       "/boot cannot be read: %s; run e2fsck -f first",
+			       error_message(err));
+}
+
 /*
  * Boot loaders keep lists of block numbers (extlinux, LILO, GRUB's core
  * image).  If the first 1024 bytes, which are theirs, are in use, everything
@@ -68,9 +77,11 @@ errcode_t e4df_scan_find_boot(struct scan *s)
 	for (int i = 0; !err && i < 1024 && !is_used; i++)
 		is_used = block[i] != 0;
 	free(block);
-	if (err || !is_used ||
-	    ext2fs_lookup(s->fs, EXT2_ROOT_INO, "boot", 4, NULL, &boot))
+	if (err || !is_used)
 		return err;
+	err = ext2fs_lookup(s->fs, EXT2_ROOT_INO, "boot", 4, NULL, &boot);
+	if (err)
+		return err == EXT2_ET_FILE_NOT_FOUND ? 0 : boot_failed(s, err);
 	err = add_boot(s, boot);
 	for (size_t i = 0; i < s->boot_count && !err; i++) {
 		err = ext2fs_dir_iterate2(s->fs, s->boot[i], 0, NULL,
@@ -84,14 +95,11 @@ errcode_t e4df_scan_find_boot(struct scan *s)
 					       "/boot contains itself; run "
 					       "e2fsck -f first");
 	}
-	if (err && err != ENOMEM)
-		return e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
-				       "/boot cannot be read: %s; run e2fsck "
-				       "-f first",
-				       error_message(err));
+	if (err)
+		return boot_failed(s, err);
 	if (s->boot_count)
 		qsort(s->boot, s->boot_count, sizeof(*s->boot), compare_inos);
-	return err;
+	return 0;
 }
 
 /* Where the first page of a possible swap file ends, on disk. */
