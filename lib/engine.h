@@ -62,7 +62,9 @@ struct e4df_outcome {
 	uint64_t bytes_read; /* everything, both ways */
 	uint64_t bytes_written;
 	uint64_t flushes;
-	uint64_t digested_files;      /* compared by E4DF_RUN_VERIFY */
+	uint64_t digested_files;   /* compared by E4DF_RUN_VERIFY */
+	int is_complete;	   /* all was done but for files like these: */
+	uint64_t unreadable_files; /* left where they are */
 	char *worst_path[E4DF_WORST]; /* (owned) of before.worst[] */
 };
 
@@ -70,8 +72,12 @@ struct e4df_outcome {
  * Does one run.  *ret is set as soon as the scan is done, also when an error
  * follows, so that what happened can be reported; it is the caller's to
  * free.  Errors: those of the phases, E4DF_ET_CANCELLED (the file system is
- * clean, the rest of the plan undone), E4DF_ET_VERIFY.  sink->now.name is the
- * phase that failed.
+ * clean, the rest of the plan undone), E4DF_ET_VERIFY, E4DF_ET_UNREADABLE (all
+ * else is done).  sink->now.name is the phase that failed.
+ *
+ * Files with blocks that cannot be read are found when they are to be moved.
+ * They then stay, and the rest is planned anew; the planned figures become
+ * those of what is done and what the new plan is to do.
  */
 errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 		   struct e4df_outcome **ret);

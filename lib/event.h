@@ -14,7 +14,7 @@
 enum e4df_severity {
 	E4DF_NOTE,    /* worth knowing */
 	E4DF_SKIPPED, /* an inode is left where it is, and why */
-	E4DF_DAMAGE,  /* the file system contradicts itself here */
+	E4DF_DAMAGE,  /* a contradiction, or a block that cannot be read */
 	E4DF_FAILURE, /* why the run ends: one line, for the user */
 };
 

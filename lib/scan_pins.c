@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "e4df_err.h"
+#include "unreadable.h"
 
 static errcode_t add_boot(struct scan *s, ext2_ino_t ino)
 {
@@ -194,10 +195,23 @@ static errcode_t judge_page(struct scan *s, const struct swap_page *page,
 	return 0;
 }
 
+/* Whether it is one cannot be told; it would not be moved in either case. */
+static void leave_out(struct scan *s, const struct swap_page *page)
+{
+	const struct e4df_inode *inode = e4df_map_inode(s->map, page->index);
+
+	if (inode->why != E4DF_MOVABLE)
+		return;
+	e4df_map_set_why(s->map, page->index, E4DF_WHY_UNREADABLE);
+	if (!(s->flags & E4DF_SCAN_AGAIN))
+		e4df_unreadable_tell(s->sink, inode->ino, page->blk);
+}
+
 errcode_t e4df_scan_find_swap(struct scan *s)
 {
 	struct swap_page *pages;
 	char *block;
+	blk64_t bad;
 	size_t count;
 	errcode_t err = 0;
 
@@ -210,9 +224,14 @@ errcode_t e4df_scan_find_swap(struct scan *s)
 	for (size_t i = 0; !err && i < count; i++)
 		e4df_gate_prefetch(s->gate, pages[i].blk, 1);
 	for (size_t i = 0; !err && i < count; i++) {
-		err = e4df_gate_read(s->gate, pages[i].blk, 1, block);
+		err = e4df_gate_read_data(s->gate, pages[i].blk, 1, block,
+					  &bad);
 		if (!err)
 			err = judge_page(s, &pages[i], block);
+		if (err != E4DF_ET_UNREADABLE)
+			continue;
+		leave_out(s, &pages[i]);
+		err = 0;
 	}
 	free(block);
 	free(pages);
