@@ -11,6 +11,7 @@
 
 #include "e4df_err.h"
 #include "features.h"
+#include "inodes.h"
 #include "probe.h"
 #include "super.h"
 #include "xjournal.h"
@@ -133,6 +134,7 @@ static errcode_t open_fs(struct e4df_volume *vol)
 		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
 				       "%s: %s; run e2fsck -f first",
 				       vol->options.path, error_message(err));
+	e4df_inodes_attach(vol->fs);
 	vol->gate = e4df_gate_of(vol->fs->io);
 	e4df_gate_set_sink(vol->gate, vol->sink);
 	e4df_gate_set_tap(vol->gate, vol->options.tap);
