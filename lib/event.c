@@ -55,6 +55,11 @@ void e4df_event_phase(struct e4df_sink *sink, int phase, const char *name)
 		sink->progress(sink->ctx, &sink->now);
 }
 
+const char *e4df_event_now(const struct e4df_sink *sink)
+{
+	return sink && sink->now.name ? sink->now.name : "starting";
+}
+
 void e4df_event_advance(struct e4df_sink *sink, uint64_t done, uint64_t total)
 {
 	if (!sink)

@@ -54,6 +54,9 @@ errcode_t e4df_event_fail(struct e4df_sink *sink, errcode_t code,
 /* A new phase begins; total is in units of the phase's own choice. */
 void e4df_event_phase(struct e4df_sink *sink, int phase, const char *name);
 
+/* The current phase, as in "while %s". */
+const char *e4df_event_now(const struct e4df_sink *sink);
+
 /* The current phase has come to done of total. */
 void e4df_event_advance(struct e4df_sink *sink, uint64_t done, uint64_t total);
 

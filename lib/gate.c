@@ -53,19 +53,13 @@ e4df_gate_counters(const struct e4df_gate *gate)
 	return &gate->counters;
 }
 
-static const char *phase(const struct e4df_gate *gate)
-{
-	return gate->sink && gate->sink->now.name ? gate->sink->now.name :
-						    "starting";
-}
-
 static errcode_t fail(struct e4df_gate *gate, errcode_t err, const char *what,
 		      uint64_t offset)
 {
 	return e4df_event_fail(gate->sink, err,
 			       "%s at block %llu failed while %s: %s", what,
 			       (unsigned long long)(offset / gate->block_size),
-			       phase(gate), error_message(err));
+			       e4df_event_now(gate->sink), error_message(err));
 }
 
 static errcode_t ask_tap(struct e4df_gate *gate, enum e4df_gate_op op,
@@ -180,7 +174,7 @@ errcode_t e4df_gate_flush(struct e4df_gate *gate)
 			       "flushing the device's cache failed while %s: "
 			       "%s; run e2fsck -p before using the file "
 			       "system",
-			       phase(gate), error_message(err));
+			       e4df_event_now(gate->sink), error_message(err));
 }
 
 errcode_t e4df_gate_read(struct e4df_gate *gate, blk64_t blk, size_t count,
@@ -359,6 +353,8 @@ static errcode_t channel_set_option(io_channel io, const char *option,
 		gate->fd = (int)strtol(arg, NULL, 10);
 	else if (!strcmp(option, "offset"))
 		gate->offset = strtoull(arg, NULL, 10);
+	else if (!strcmp(option, "sink"))
+		gate->sink = (void *)(uintptr_t)strtoull(arg, NULL, 10);
 	else
 		return EXT2_ET_INVALID_ARGUMENT;
 	return 0;

@@ -42,7 +42,8 @@ struct e4df_gate_counters {
 
 /*
  * The manager to give to ext2fs_open2() with the io options
- * "fd=N&offset=BYTES".  The channel does not own the descriptor.
+ * "fd=N&offset=BYTES".  The channel does not own the descriptor.  As options
+ * are text, "&sink=N" is the sink's address as a number.
  */
 io_manager e4df_gate_manager(void);
 

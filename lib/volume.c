@@ -72,16 +72,17 @@ static errcode_t check_super(struct e4df_volume *vol)
 {
 	struct ext2_super_block *sb = &vol->super;
 	uint64_t blocks, bytes;
-	ssize_t got;
+	size_t got;
 	errcode_t err;
 
-	got = pread(vol->fd, sb, sizeof(*sb),
-		    (off_t)(vol->options.offset + E4DF_SUPER_OFFSET));
+	err = e4df_probe_read(vol->fd, vol->options.path,
+			      vol->options.offset + E4DF_SUPER_OFFSET, sb,
+			      sizeof(*sb), &got, vol->sink);
+	if (err)
+		return err;
 	if (got != sizeof(*sb))
-		return e4df_event_fail(vol->sink,
-				       got < 0 ? errno : E4DF_ET_SHORT,
-				       "the superblock of %s "
-				       "cannot be read",
+		return e4df_event_fail(vol->sink, E4DF_ET_SHORT,
+				       "%s ends within its superblock",
 				       vol->options.path);
 	err = e4df_features_check(sb, vol->options.path, vol->sink);
 	if (err)
@@ -121,43 +122,48 @@ static errcode_t check_super(struct e4df_volume *vol)
 
 static errcode_t open_fs(struct e4df_volume *vol)
 {
-	char options[64];
+	char options[128];
 	errcode_t err;
 
-	snprintf(options, sizeof(options), "fd=%d&offset=%llu", vol->fd,
-		 (unsigned long long)vol->options.offset);
+	snprintf(options, sizeof(options), "fd=%d&offset=%llu&sink=%llu",
+		 vol->fd, (unsigned long long)vol->options.offset,
+		 (unsigned long long)(uintptr_t)vol->sink);
 	err = ext2fs_open2(vol->options.path, options,
 			   EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES |
 				   EXT2_FLAG_SKIP_MMP,
 			   0, 0, e4df_gate_manager(), &vol->fs);
+	if (e4df_gate_cause(err))
+		return e4df_gate_cause(err);
 	if (err)
 		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
 				       "%s: %s; run e2fsck -f first",
 				       vol->options.path, error_message(err));
 	e4df_inodes_attach(vol->fs);
 	vol->gate = e4df_gate_of(vol->fs->io);
-	e4df_gate_set_sink(vol->gate, vol->sink);
 	e4df_gate_set_tap(vol->gate, vol->options.tap);
 	return e4df_runs_push(&vol->super_grant, e4df_volume_super_block(vol),
 			      1);
 }
 
 /* Where the journal's superblock is; 0 if the inode maps nothing there. */
-static blk64_t find_journal(struct e4df_volume *vol)
+static errcode_t find_journal(struct e4df_volume *vol, blk64_t *blk)
 {
-	blk64_t blk = 0;
 	errcode_t err = ext2fs_bmap2(vol->fs, vol->super.s_journal_inum, NULL,
-				     NULL, 0, 0, NULL, &blk);
+				     NULL, 0, 0, NULL, blk);
 
-	return err || blk >= ext2fs_blocks_count(vol->fs->super) ? 0 : blk;
+	if (err || *blk >= ext2fs_blocks_count(vol->fs->super))
+		*blk = 0;
+	return e4df_gate_cause(err);
 }
 
 static errcode_t check_internal(struct e4df_volume *vol)
 {
-	blk64_t blk = find_journal(vol);
+	blk64_t blk = 0;
+	errcode_t err = find_journal(vol, &blk);
 	char *jsb;
-	errcode_t err;
 
+	if (err)
+		return err;
 	if (!blk)
 		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
 				       "%s: the journal inode is damaged; run "
