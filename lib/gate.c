@@ -20,6 +20,7 @@ struct e4df_gate {
 	struct e4df_gate_tap tap;
 	struct e4df_sink *sink; /* (borrowed) */
 	int is_stopped;		/* a write or a flush has failed */
+	errcode_t latest;	/* of the latest read */
 	struct e4df_gate_counters counters;
 };
 
@@ -103,6 +104,7 @@ static errcode_t read_bytes(struct e4df_gate *gate, uint64_t offset,
 {
 	errcode_t err = read_quietly(gate, offset, bytes, buf);
 
+	gate->latest = err;
 	return err ? fail(gate, err, "reading", offset) : 0;
 }
 
@@ -198,9 +200,14 @@ int e4df_gate_is_unreadable(errcode_t err)
 	}
 }
 
-/* com_err's codes below 256 are errno. */
-errcode_t e4df_gate_cause(errcode_t err)
+/*
+ * An error of the latest read counts, for libext2fs can take it for a wrong
+ * checksum of a directory.  com_err's codes below 256 are errno.
+ */
+errcode_t e4df_gate_cause(const struct e4df_gate *gate, errcode_t err)
 {
+	if (err && gate && gate->latest)
+		return gate->latest;
 	if (err == EXT2_ET_NO_MEMORY)
 		return ENOMEM;
 	return err < 256 || err == EXT2_ET_SHORT_READ ? err : 0;

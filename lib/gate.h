@@ -72,9 +72,9 @@ int e4df_gate_is_unreadable(errcode_t err);
 
 /*
  * Behind an error of libext2fs: ENOMEM; or an I/O error, which was told; or 0,
- * and the file system is not what libext2fs expects.
+ * and the file system is not what libext2fs expects.  gate: NULL if gone.
  */
-errcode_t e4df_gate_cause(errcode_t err);
+errcode_t e4df_gate_cause(const struct e4df_gate *gate, errcode_t err);
 
 /* As e4df_gate_read; if *bad cannot be read: E4DF_ET_UNREADABLE, not told. */
 errcode_t e4df_gate_read_data(struct e4df_gate *gate, blk64_t blk, size_t count,

@@ -41,7 +41,7 @@ static errcode_t name_one(ext2_filsys fs, ext2_ino_t ino, ext2_ino_t parent,
 
 	if (ino != EXT2_ROOT_INO && parent)
 		err = ext2fs_get_pathname(fs, parent, ino, &path);
-	if (e4df_gate_cause(err) == ENOMEM)
+	if (e4df_gate_cause(e4df_gate_of(fs->io), err) == ENOMEM)
 		return ENOMEM;
 	if (ino == EXT2_ROOT_INO)
 		*ret = strdup("/");
@@ -56,8 +56,9 @@ static errcode_t find_names(struct e4df_volume *vol, const struct e4df_map *map,
 			    const ext2_ino_t *ino, size_t count, char **path)
 {
 	ext2_filsys fs = e4df_volume_fs(vol);
+	struct e4df_gate *gate = e4df_volume_gate(vol);
 	struct search s = { .ino = ino, .count = count, .left = count };
-	errcode_t err = 0;
+	errcode_t err = 0, cause;
 
 	s.parent = calloc(count + 1, sizeof(*s.parent));
 	if (!s.parent)
@@ -70,7 +71,8 @@ static errcode_t find_names(struct e4df_volume *vol, const struct e4df_map *map,
 		if (inode->kind == E4DF_DIRECTORY)
 			err = ext2fs_dir_iterate2(fs, inode->ino, 0, NULL,
 						  visit_entry, &s);
-		if (e4df_gate_cause(err) && e4df_gate_cause(err) != ENOMEM)
+		cause = e4df_gate_cause(gate, err);
+		if (cause && cause != ENOMEM)
 			err = 0;
 	}
 	for (size_t i = 0; i < count && !err; i++)

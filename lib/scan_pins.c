@@ -50,8 +50,8 @@ static int compare_inos(const void *a, const void *b)
 
 static errcode_t boot_failed(struct scan *s, errcode_t err)
 {
-	if (e4df_gate_cause(err))
-		return e4df_gate_cause(err);
+	if (e4df_gate_cause(s->gate, err))
+		return e4df_gate_cause(s->gate, err);
 	return e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
 			       "/boot cannot be read: %s; run e2fsck -f first",
 			       error_message(err));

@@ -197,7 +197,7 @@ errcode_t e4df_digests_compare(const struct e4df_digests *d,
 	if (err || !bad)
 		return err;
 	return e4df_event_fail(sink, E4DF_ET_VERIFY,
-			       "%zu file%s differ%s from before; suspect the "
-			       "memory or the disk",
+			       "%zu file%s differ%s from before or cannot be "
+			       "read back; suspect the memory or the disk",
 			       bad, bad == 1 ? "" : "s", bad == 1 ? "s" : "");
 }

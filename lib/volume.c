@@ -132,8 +132,8 @@ static errcode_t open_fs(struct e4df_volume *vol)
 			   EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES |
 				   EXT2_FLAG_SKIP_MMP,
 			   0, 0, e4df_gate_manager(), &vol->fs);
-	if (e4df_gate_cause(err))
-		return e4df_gate_cause(err);
+	if (e4df_gate_cause(NULL, err))
+		return e4df_gate_cause(NULL, err);
 	if (err)
 		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
 				       "%s: %s; run e2fsck -f first",
@@ -153,7 +153,7 @@ static errcode_t find_journal(struct e4df_volume *vol, blk64_t *blk)
 
 	if (err || *blk >= ext2fs_blocks_count(vol->fs->super))
 		*blk = 0;
-	return e4df_gate_cause(err);
+	return e4df_gate_cause(vol->gate, err);
 }
 
 static errcode_t check_internal(struct e4df_volume *vol)
