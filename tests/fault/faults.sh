@@ -34,6 +34,12 @@ mkimg old 10M -b 4096 -J size=4 -N 128 -O ^metadata_csum,^64bit
 "$TOOLS/fragment" -s 2 -f 30 -p 75 -m 512 -k 12 old
 fault old 8
 
+# Without a journal the metadata are written in order.  (With dir_index, e2fsck
+# -p would give a large directory an index.)
+mkimg ordered 6M -b 1024 -N 128 -O ^has_journal,^dir_index
+"$TOOLS/fragment" -s 4 -f 12 -p 75 -m 700 -k 3 ordered
+fault ordered 1 --ordered
+
 # What is read besides: directories below /boot, a possible swap file, all that
 # moves for its digest.
 mkimg boot 6M -b 1024 -J size=1 -N 128

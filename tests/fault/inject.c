@@ -90,6 +90,11 @@ int inject_is_error(enum inject_kind kind)
 	return kinds[kind].is_error;
 }
 
+int inject_is_harmless(enum inject_kind kind)
+{
+	return kinds[kind].sort == READ || kinds[kind].sort == ALLOC;
+}
+
 void inject_start(enum inject_kind kind, uint64_t n, const char *target)
 {
 	struct stat st;

@@ -37,6 +37,9 @@ const char *inject_name(enum inject_kind kind);
 /* May a run fail for this, or must it not notice? */
 int inject_is_error(enum inject_kind kind);
 
+/* Can what is written still be trusted to reach the device? */
+int inject_is_harmless(enum inject_kind kind);
+
 /* What happened since inject_start(). */
 struct inject_result {
 	uint64_t calls;	     /* of the sort that was to fail */
