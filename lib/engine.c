@@ -70,11 +70,6 @@ static unsigned int wanted(const struct e4df_options *options)
 	return ALWAYS | WITH_PLAN | WITH_WRITES;
 }
 
-static int is_cancelled(const struct run *run)
-{
-	return run->options->cancel && *run->options->cancel;
-}
-
 static errcode_t do_open(struct run *run)
 {
 	const struct e4df_options *o = run->options;
@@ -251,8 +246,10 @@ static errcode_t run_batch(struct run *run, const struct e4df_batch *batch)
 {
 	struct e4df_outcome *out = run->outcome;
 	uint64_t done = out->moved_bytes;
-	errcode_t err = e4df_map_prepare(run->map, batch);
+	errcode_t err = e4df_event_check(run->sink);
 
+	if (!err)
+		err = e4df_map_prepare(run->map, batch);
 	if (!err)
 		err = e4df_volume_refresh(run->vol);
 	if (!err)
@@ -280,9 +277,7 @@ static errcode_t run_batches(struct run *run)
 	if (!err)
 		err = e4df_journal_start(run->journal);
 	for (size_t i = 0; i < e4df_plan_count(run->plan) && !err; i++)
-		err = is_cancelled(run) ?
-			      E4DF_ET_CANCELLED :
-			      run_batch(run, e4df_plan_batch(run->plan, i));
+		err = run_batch(run, e4df_plan_batch(run->plan, i));
 	if (e4df_journal_is_clean(run->journal)) {
 		end = e4df_journal_stop(run->journal);
 		if (!end)
@@ -352,9 +347,11 @@ static void release(struct run *run)
 errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 		   struct e4df_outcome **ret)
 {
-	struct run run = { .options = options, .sink = sink };
+	struct e4df_sink silent = { .ctx = NULL };
+	struct run run = { .options = options, .sink = sink ? sink : &silent };
 	errcode_t err = 0;
 
+	run.sink->cancel = options->cancel;
 	run.outcome = calloc(1, sizeof(*run.outcome));
 	if (!run.outcome)
 		return ENOMEM;
@@ -363,8 +360,10 @@ errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 
 		if (err || !(phase->when & wanted(options)))
 			continue;
-		e4df_event_phase(sink, (int)phase->number, phase->name);
-		err = is_cancelled(&run) ? E4DF_ET_CANCELLED : phase->run(&run);
+		e4df_event_phase(run.sink, (int)phase->number, phase->name);
+		err = e4df_event_check(run.sink);
+		if (!err)
+			err = phase->run(&run);
 	}
 	release(&run);
 	if (run.outcome->block_size) /* set by describe: scanned */

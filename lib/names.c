@@ -62,7 +62,10 @@ errcode_t e4df_names_find(struct e4df_volume *vol, const struct e4df_map *map,
 	for (__u32 i = 0; i < e4df_map_count(map) && s.left && !err; i++) {
 		const struct e4df_inode *inode = e4df_map_inode(map, i);
 
-		if (inode->kind == E4DF_DIRECTORY)
+		if (inode->kind != E4DF_DIRECTORY)
+			continue;
+		err = e4df_event_check(e4df_volume_sink(vol));
+		if (!err)
 			err = ext2fs_dir_iterate2(fs, inode->ino, 0, NULL,
 						  visit_entry, &s);
 	}

@@ -73,6 +73,9 @@ errcode_t e4df_scan_find_boot(struct scan *s)
 		return err;
 	err = add_boot(s, boot);
 	for (size_t i = 0; i < s->boot_count && !err; i++) {
+		err = e4df_event_check(s->sink);
+		if (err)
+			return err;
 		err = ext2fs_dir_iterate2(s->fs, s->boot[i], 0, NULL,
 					  visit_entry, &walk);
 		if (err == EXT2_ET_NO_DIRECTORY)
@@ -202,7 +205,9 @@ errcode_t e4df_scan_find_swap(struct scan *s)
 	for (size_t i = 0; !err && i < count; i++)
 		e4df_gate_prefetch(s->gate, pages[i].blk, 1);
 	for (size_t i = 0; !err && i < count; i++) {
-		err = e4df_gate_read(s->gate, pages[i].blk, 1, block);
+		err = e4df_event_check(s->sink);
+		if (!err)
+			err = e4df_gate_read(s->gate, pages[i].blk, 1, block);
 		if (!err)
 			err = judge_page(s, &pages[i], block);
 	}

@@ -53,10 +53,12 @@ size_t e4df_digests_count(const struct e4df_digests *digests)
 	return digests->count;
 }
 
-static errcode_t digest_file(struct e4df_gate *gate, unsigned int bs,
+static errcode_t digest_file(struct e4df_volume *vol,
 			     const struct e4df_map *map, char *buf,
 			     struct file_digest *file)
 {
+	struct e4df_gate *gate = e4df_volume_gate(vol);
+	unsigned int bs = e4df_volume_fs(vol)->blocksize;
 	const struct e4df_extent *e = e4df_map_extents(map, file->inode);
 	__u32 count = e4df_map_inode(map, file->inode)->data;
 	uint64_t digest = E4DF_DIGEST_INIT;
@@ -74,7 +76,10 @@ static errcode_t digest_file(struct e4df_gate *gate, unsigned int bs,
 
 			if (len > READ_BYTES / bs)
 				len = READ_BYTES / bs;
-			err = e4df_gate_read(gate, e[i].pblk + done, len, buf);
+			err = e4df_event_check(e4df_volume_sink(vol));
+			if (!err)
+				err = e4df_gate_read(gate, e[i].pblk + done,
+						     len, buf);
 			/* where the bytes stand in the file counts as well,
 			 * in steps that do not depend on the extents */
 			for (__u32 k = 0; k < len && !err; k++, at += bs) {
@@ -129,8 +134,7 @@ errcode_t e4df_verify_digest(struct e4df_volume *vol,
 	errcode_t err = d && buf ? list_files(map, plan, d) : ENOMEM;
 
 	for (size_t i = 0; !err && i < d->count; i++) {
-		err = digest_file(e4df_volume_gate(vol), bs, map, buf,
-				  &d->v[i]);
+		err = digest_file(vol, map, buf, &d->v[i]);
 		e4df_event_advance(e4df_volume_sink(vol), i + 1, d->count);
 	}
 	free(buf);
