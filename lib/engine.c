@@ -251,8 +251,6 @@ static errcode_t run_batch(struct run *run, const struct e4df_batch *batch)
 	if (!err)
 		err = e4df_map_prepare(run->map, batch);
 	if (!err)
-		err = e4df_volume_refresh(run->vol);
-	if (!err)
 		err = e4df_move(run->vol, batch, &done, out->planned_bytes);
 	if (!err)
 		err = e4df_commit(run->vol, run->journal, run->map, batch);
@@ -327,12 +325,15 @@ static errcode_t do_verify(struct run *run)
 	return err;
 }
 
-static void release(struct run *run)
+static errcode_t release(struct run *run)
 {
+	errcode_t err = 0;
+
 	if (run->vol) {
 		const struct e4df_gate_counters *c =
 			e4df_gate_counters(e4df_volume_gate(run->vol));
 
+		err = e4df_volume_release(run->vol);
 		run->outcome->bytes_read = c->bytes_read;
 		run->outcome->bytes_written = c->bytes_written;
 		run->outcome->flushes = c->flushes;
@@ -342,6 +343,7 @@ static void release(struct run *run)
 	e4df_journal_close(run->journal);
 	e4df_map_free(run->map);
 	e4df_volume_close(run->vol);
+	return err;
 }
 
 errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
@@ -349,7 +351,7 @@ errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 {
 	struct e4df_sink silent = { .ctx = NULL };
 	struct run run = { .options = options, .sink = sink ? sink : &silent };
-	errcode_t err = 0;
+	errcode_t err = 0, end;
 
 	run.sink->cancel = options->cancel;
 	run.outcome = calloc(1, sizeof(*run.outcome));
@@ -365,7 +367,9 @@ errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 		if (!err)
 			err = phase->run(&run);
 	}
-	release(&run);
+	end = release(&run);
+	if (!err)
+		err = end;
 	if (run.outcome->block_size) /* set by describe: scanned */
 		*ret = run.outcome;
 	else

@@ -18,8 +18,10 @@ struct e4df_gate {
 	const struct e4df_runs *grant; /* (borrowed) NULL = none */
 	const char *holder;	       /* (borrowed) who has the grant */
 	struct e4df_gate_tap tap;
-	struct e4df_sink *sink; /* (borrowed) */
-	int is_stopped;		/* a write or a flush has failed */
+	errcode_t (*watch)(void *ctx); /* NULL = none, or at work */
+	void *watch_ctx;	       /* (borrowed) */
+	struct e4df_sink *sink;	       /* (borrowed) */
+	int is_stopped;		       /* a write or a flush has failed */
 	struct e4df_gate_counters counters;
 };
 
@@ -38,6 +40,13 @@ void e4df_gate_set_tap(struct e4df_gate *gate, const struct e4df_gate_tap *tap)
 	static const struct e4df_gate_tap none;
 
 	gate->tap = tap ? *tap : none;
+}
+
+void e4df_gate_set_watch(struct e4df_gate *gate, errcode_t (*watch)(void *ctx),
+			 void *ctx)
+{
+	gate->watch = watch;
+	gate->watch_ctx = ctx;
 }
 
 void e4df_gate_grant(struct e4df_gate *gate, const struct e4df_runs *blocks,
@@ -70,14 +79,33 @@ static errcode_t ask_tap(struct e4df_gate *gate, enum e4df_gate_op op,
 	return gate->tap.before(gate->tap.ctx, op, offset, bytes, data);
 }
 
+static errcode_t ask_watch(struct e4df_gate *gate)
+{
+	errcode_t (*watch)(void *ctx) = gate->watch;
+	const struct e4df_runs *grant = gate->grant;
+	const char *holder = gate->holder;
+	errcode_t err;
+
+	if (!watch)
+		return 0;
+	gate->watch = NULL; /* not for its own operations */
+	err = watch(gate->watch_ctx);
+	gate->watch = watch;
+	e4df_gate_grant(gate, grant, holder);
+	return err;
+}
+
 static errcode_t read_bytes(struct e4df_gate *gate, uint64_t offset,
 			    size_t bytes, void *buf)
 {
 	char *at = buf;
 	size_t left = bytes;
 	uint64_t pos = gate->offset + offset;
-	errcode_t err = ask_tap(gate, E4DF_GATE_READ, offset, bytes, NULL);
+	errcode_t err = ask_watch(gate);
 
+	if (err)
+		return err;
+	err = ask_tap(gate, E4DF_GATE_READ, offset, bytes, NULL);
 	while (!err && left) {
 		ssize_t got = pread(gate->fd, at, left, (off_t)pos);
 
@@ -122,8 +150,10 @@ errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 	const char *at = buf;
 	size_t left = bytes;
 	uint64_t pos = gate->offset + offset;
-	errcode_t err = check_grant(gate, offset, bytes);
+	errcode_t err = ask_watch(gate);
 
+	if (!err)
+		err = check_grant(gate, offset, bytes);
 	if (err)
 		return err;
 	err = ask_tap(gate, E4DF_GATE_WRITE, offset, bytes, buf);
@@ -151,8 +181,11 @@ errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 
 errcode_t e4df_gate_flush(struct e4df_gate *gate)
 {
-	errcode_t err = ask_tap(gate, E4DF_GATE_FLUSH, 0, 0, NULL);
+	errcode_t err = ask_watch(gate);
 
+	if (err)
+		return err;
+	err = ask_tap(gate, E4DF_GATE_FLUSH, 0, 0, NULL);
 	if (gate->is_stopped)
 		return E4DF_ET_STOPPED;
 	if (!err && fdatasync(gate->fd) < 0)

@@ -138,6 +138,43 @@ digest()
 	"$TOOLS/imgsum" "$1"
 }
 
+# ---- a run to which something happens
+
+# skip_without_iotrap
+# The program can be run by iotrap: it is neither static nor sanitized.
+skip_without_iotrap()
+{
+	[ -e "$TOOLS/iotrap.so" ] || skip "tests/tools/iotrap.so is not built"
+	! grep -q __asan_init "$E4OFFDEFRAG" ||
+		skip "the program is sanitized, nothing can be preloaded"
+	rm -f iotrap.log
+	iotrap img "$E4OFFDEFRAG" --version >/dev/null
+	[ -e iotrap.log ] ||
+		skip "the program is static, nothing can be preloaded"
+}
+
+# iotrap FILE [VARIABLE=VALUE...] COMMAND...
+# Runs it with tests/tools/iotrap.c, which says what the variables are; leaves
+# the numbers of reads and of writes in iotrap.log.
+iotrap()
+{
+	env LD_PRELOAD="$TOOLS/iotrap.so" IOTRAP_FILE="$1" \
+		IOTRAP_LOG=iotrap.log "${@:2}"
+}
+
+# start_iotrap FILE [VARIABLE=VALUE...] COMMAND...
+# The same in the background, with its outputs in out and err: returns when
+# the target is locked, with the process in $pid. To look at the target itself
+# before would be in the way of the run.
+start_iotrap()
+{
+	env LD_PRELOAD="$TOOLS/iotrap.so" IOTRAP_FILE="$1" \
+		IOTRAP_LOG=iotrap.log "${@:2}" >out 2>err &
+	pid=$!
+	wait_until grep -q "FLOCK.* $pid " /proc/locks
+	sleep 0.2
+}
+
 # ---- a run that is caught in the middle
 
 # wait_until COMMAND...
