@@ -20,21 +20,13 @@ fi
 
 mkimg fresh 96M
 "$TOOLS/fragment" -s 5 -f 1500 -p 75 -k 12 -x fresh
-image_view fresh >image.fresh
 [ ! "$can_mount" ] || kernel_view fresh >kernel.fresh
 
+note_whole_run fresh
 cp fresh img
 start=${EPOCHREALTIME/./}
 assert_exit 0 "$E4OFFDEFRAG" -q img
 length=$((${EPOCHREALTIME/./} - start)) # microseconds
-assert_quiet img
-breaks img >breaks.done
-
-needs_recovery()
-{
-	dumpe2fs -h "$1" >header 2>/dev/null
-	grep -q '^Filesystem features:.* needs_recovery' header
-}
 
 # A moment within the run, by the seed. The run may have become slower or
 # faster since it was measured: too early or too late moves the next ones.
@@ -90,23 +82,6 @@ recover()
 	! needs_recovery "$image" || fail "not recovered after $delay s: $*"
 }
 
-# What is true of every image that was left behind, once it is recovered.
-assert_intact()
-{
-	assert_clean "$1"
-	image_view "$1" >image.now
-	assert_same image.fresh image.now "what is in the image after $delay s"
-}
-
-assert_resumes()
-{
-	assert_exit 0 "$E4OFFDEFRAG" -q "$1"
-	assert_intact "$1"
-	assert_quiet "$1"
-	breaks "$1" >breaks.now
-	assert_same breaks.done breaks.now "the layout after another run"
-}
-
 struck=0 untouched=0 halfway=0
 while [ $struck -lt $kills ] || [ $((halfway * 2)) -lt $kills ]; do
 	[ $((struck + untouched)) -lt $((kills * 4)) ] ||
@@ -133,8 +108,8 @@ while [ $struck -lt $kills ] || [ $((halfway * 2)) -lt $kills ]; do
 	else
 		recover img e2fsck -y -E journal_only
 	fi
-	assert_intact img
-	assert_resumes img
+	assert_intact img "after $delay s"
+	assert_resumes img "after $delay s"
 done
 echo "kills in a run of $length us: $untouched before its first write," \
 	"$struck behind that, $halfway of them to be recovered"
@@ -150,8 +125,8 @@ for ((i = 0; i < cancels; i++)); do
 			fail "exit status $status after a signal at $delay s" ;;
 	esac
 	! needs_recovery img || fail "a cancelled run left something to recover"
-	assert_intact img
-	assert_resumes img
+	assert_intact img "after $delay s"
+	assert_resumes img "after $delay s"
 done
 echo "$cancels signals: $cancelled runs cancelled"
 [ $cancelled -gt 0 ] || fail "no signal came in time"

@@ -8,10 +8,12 @@
  *	IOTRAP_FILE	the file or device; nothing is done to others
  *	IOTRAP_KILL=N	SIGKILL at the Nth write or flush, before it is done
  *	IOTRAP_HALF=1	... or when one half of that write is done
+ *	IOTRAP_TERM=N	SIGTERM before the Nth read, write or flush, twice
  *	IOTRAP_EIO=N	the Nth read fails
  *	IOTRAP_READ_MS	each read takes so long
  *	IOTRAP_WRITE_MS	each write takes so long
- *	IOTRAP_LOG	a file for one line at the end: reads, writes + flushes
+ *	IOTRAP_LOG	a file for one line at the end: reads, writes + flushes,
+ *			what of both came after SIGTERM
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,6 +27,7 @@
 #include <unistd.h>
 
 static unsigned long reads, writes; /* of the file, flushes among the latter */
+static unsigned long late;	    /* of both, after SIGTERM */
 
 static unsigned long number(const char *name)
 {
@@ -62,6 +65,19 @@ static void next(const char *name, void *function)
 		abort();
 }
 
+/* Once for each operation that is counted. */
+static void pass(void)
+{
+	unsigned long term = number("IOTRAP_TERM");
+
+	if (term && reads + writes > term)
+		late++;
+	if (!term || reads + writes != term)
+		return;
+	raise(SIGTERM);
+	raise(SIGTERM); /* asking twice is no different */
+}
+
 static ssize_t trap_write(int fd, const void *buf, size_t bytes, off64_t at,
 			  const char *name)
 {
@@ -71,7 +87,9 @@ static ssize_t trap_write(int fd, const void *buf, size_t bytes, off64_t at,
 	next(name, &real);
 	if (!is_target(fd))
 		return real(fd, buf, bytes, at);
-	if (++writes == number("IOTRAP_KILL")) {
+	writes++;
+	pass();
+	if (writes == number("IOTRAP_KILL")) {
 		if (number("IOTRAP_HALF"))
 			(void)!real(fd, buf, bytes / 2, at);
 		raise(SIGKILL);
@@ -89,7 +107,9 @@ static ssize_t trap_read(int fd, void *buf, size_t bytes, off64_t at,
 	next(name, &real);
 	if (!is_target(fd))
 		return real(fd, buf, bytes, at);
-	if (++reads == number("IOTRAP_EIO")) {
+	reads++;
+	pass();
+	if (reads == number("IOTRAP_EIO")) {
 		errno = EIO;
 		return -1;
 	}
@@ -122,7 +142,11 @@ int fdatasync(int fd)
 	int (*real)(int fd);
 
 	next("fdatasync", &real);
-	if (is_target(fd) && ++writes == number("IOTRAP_KILL"))
+	if (!is_target(fd))
+		return real(fd);
+	writes++;
+	pass();
+	if (writes == number("IOTRAP_KILL"))
 		raise(SIGKILL);
 	return real(fd);
 }
@@ -135,6 +159,6 @@ __attribute__((destructor)) static void tell(void)
 
 	if (!f)
 		return;
-	fprintf(f, "%lu %lu\n", reads, writes);
+	fprintf(f, "%lu %lu %lu\n", reads, writes, late);
 	fclose(f);
 }
