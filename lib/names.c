@@ -7,6 +7,7 @@
 #include <string.h>
 
 struct search {
+	const struct e4df_sink *sink;
 	const ext2_ino_t *ino;
 	ext2_ino_t *parent; /* [i] of ino[i]; 0 = not found yet */
 	size_t count;
@@ -30,7 +31,7 @@ static int visit_entry(ext2_ino_t dir, int entry, struct ext2_dir_entry *dirent,
 			s->parent[i] = dir;
 			s->left--;
 		}
-	return s->left ? 0 : DIRENT_ABORT;
+	return s->left && !e4df_event_check(s->sink) ? 0 : DIRENT_ABORT;
 }
 
 static errcode_t name_one(ext2_filsys fs, ext2_ino_t ino, ext2_ino_t parent,
@@ -51,7 +52,12 @@ errcode_t e4df_names_find(struct e4df_volume *vol, const struct e4df_map *map,
 			  const ext2_ino_t *ino, size_t count, char **path)
 {
 	ext2_filsys fs = e4df_volume_fs(vol);
-	struct search s = { .ino = ino, .count = count, .left = count };
+	struct search s = {
+		.sink = e4df_volume_sink(vol),
+		.ino = ino,
+		.count = count,
+		.left = count,
+	};
 	errcode_t err = 0;
 
 	s.parent = calloc(count + 1, sizeof(*s.parent));
@@ -64,10 +70,10 @@ errcode_t e4df_names_find(struct e4df_volume *vol, const struct e4df_map *map,
 
 		if (inode->kind != E4DF_DIRECTORY)
 			continue;
-		err = e4df_event_check(e4df_volume_sink(vol));
+		err = ext2fs_dir_iterate2(fs, inode->ino, 0, NULL, visit_entry,
+					  &s);
 		if (!err)
-			err = ext2fs_dir_iterate2(fs, inode->ino, 0, NULL,
-						  visit_entry, &s);
+			err = e4df_event_check(s.sink);
 	}
 	for (size_t i = 0; i < count && !err; i++)
 		err = name_one(fs, ino[i], s.parent[i], &path[i]);

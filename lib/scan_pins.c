@@ -36,7 +36,9 @@ static int visit_entry(ext2_ino_t dir, int entry, struct ext2_dir_entry *dirent,
 	if ((len == 1 && dirent->name[0] == '.') ||
 	    (len == 2 && dirent->name[0] == '.' && dirent->name[1] == '.'))
 		return 0;
-	walk->err = add_boot(walk->s, dirent->inode);
+	walk->err = e4df_event_check(walk->s->sink);
+	if (!walk->err)
+		walk->err = add_boot(walk->s, dirent->inode);
 	return walk->err ? DIRENT_ABORT : 0;
 }
 
@@ -73,9 +75,6 @@ errcode_t e4df_scan_find_boot(struct scan *s)
 		return err;
 	err = add_boot(s, boot);
 	for (size_t i = 0; i < s->boot_count && !err; i++) {
-		err = e4df_event_check(s->sink);
-		if (err)
-			return err;
 		err = ext2fs_dir_iterate2(s->fs, s->boot[i], 0, NULL,
 					  visit_entry, &walk);
 		if (err == EXT2_ET_NO_DIRECTORY)
@@ -87,7 +86,7 @@ errcode_t e4df_scan_find_boot(struct scan *s)
 					       "/boot contains itself; run "
 					       "e2fsck -f first");
 	}
-	if (err && err != ENOMEM)
+	if (err && err != ENOMEM && err != E4DF_ET_CANCELLED)
 		return e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
 				       "/boot cannot be read: %s; run e2fsck "
 				       "-f first",
