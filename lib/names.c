@@ -70,8 +70,10 @@ errcode_t e4df_names_find(struct e4df_volume *vol, const struct e4df_map *map,
 
 		if (inode->kind != E4DF_DIRECTORY)
 			continue;
-		err = ext2fs_dir_iterate2(fs, inode->ino, 0, NULL, visit_entry,
-					  &s);
+		/* empty entries: to be asked in each block */
+		err = ext2fs_dir_iterate2(fs, inode->ino,
+					  DIRENT_FLAG_INCLUDE_EMPTY, NULL,
+					  visit_entry, &s);
 		if (!err)
 			err = e4df_event_check(s.sink);
 	}

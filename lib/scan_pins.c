@@ -37,7 +37,7 @@ static int visit_entry(ext2_ino_t dir, int entry, struct ext2_dir_entry *dirent,
 	    (len == 2 && dirent->name[0] == '.' && dirent->name[1] == '.'))
 		return 0;
 	walk->err = e4df_event_check(walk->s->sink);
-	if (!walk->err)
+	if (!walk->err && dirent->inode)
 		walk->err = add_boot(walk->s, dirent->inode);
 	return walk->err ? DIRENT_ABORT : 0;
 }
@@ -75,7 +75,8 @@ errcode_t e4df_scan_find_boot(struct scan *s)
 		return err;
 	err = add_boot(s, boot);
 	for (size_t i = 0; i < s->boot_count && !err; i++) {
-		err = ext2fs_dir_iterate2(s->fs, s->boot[i], 0, NULL,
+		err = ext2fs_dir_iterate2(s->fs, s->boot[i],
+					  DIRENT_FLAG_INCLUDE_EMPTY, NULL,
 					  visit_entry, &walk);
 		if (err == EXT2_ET_NO_DIRECTORY)
 			err = 0;

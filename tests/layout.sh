@@ -34,7 +34,7 @@ kernel_view()
 	mkdir -p view
 	mount -o loop,ro "$1" view
 	"$TOOLS/treesum" view
-	umount view
+	unmount view
 }
 
 # image_view IMAGE

@@ -91,6 +91,27 @@ skip_without_mount()
 	rm -r "$probe" "$probe.d"
 }
 
+# unmount DIRECTORY
+# Also waits for the end of the loop device, which another process can delay
+# that has copied the mount; the file system is clean only then.
+unmount()
+{
+	local loop
+
+	loop=$(awk -v dir="$(realpath "$1")" '$5 == dir {
+		for (i = 6; $i != "-"; i++)
+			;
+		print $(i + 2)
+	}' /proc/self/mountinfo)
+	umount "$1"
+	wait_until not_attached "$loop"
+}
+
+not_attached()
+{
+	! losetup "$1" >/dev/null 2>&1
+}
+
 # ---- images
 
 # mkimg FILE SIZE [MKE2FS-OPTION...]

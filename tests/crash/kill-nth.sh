@@ -40,7 +40,7 @@ recover()
 		mkdir -p view
 		mount -o loop "$2" view || fail "write $n: no mount"
 		"$TOOLS/treesum" view >kernel.now
-		umount view
+		unmount view
 		assert_same kernel.fresh kernel.now \
 			"what the kernel shows, write $n"
 		;;

@@ -62,7 +62,7 @@ mount_it()
 	mkdir -p view
 	mount -o loop "$1" view
 	"$TOOLS/treesum" view >kernel.now
-	umount view
+	unmount view
 	assert_same kernel.fresh kernel.now "what the kernel shows after $delay s"
 	! needs_recovery "$1" || fail "the kernel has not recovered it"
 	assert_clean "$1"
