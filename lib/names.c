@@ -77,8 +77,11 @@ errcode_t e4df_names_find(struct e4df_volume *vol, const struct e4df_map *map,
 		if (!err)
 			err = e4df_event_check(s.sink);
 	}
-	for (size_t i = 0; i < count && !err; i++)
+	for (size_t i = 0; i < count && !err; i++) {
 		err = name_one(fs, ino[i], s.parent[i], &path[i]);
+		if (!err)
+			err = e4df_event_check(s.sink);
+	}
 	free(s.parent);
 	return err;
 }

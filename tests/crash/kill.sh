@@ -3,13 +3,13 @@
 # The process is killed at random moments, as the end of its memory is in a
 # power cut. (What it has written survives here, so this is only a part of the
 # proof.) Then the kernel mounts what is left, or e2fsck recovers it: nothing
-# is lost, and the next run ends where an undisturbed one would. After SIGINT
-# and SIGTERM there is nothing to recover.
+# is lost, and the next run ends where an undisturbed one would. After SIGINT,
+# SIGTERM and SIGHUP there is nothing to recover.
 
 . "${0%/*}/../lib.sh"
 . "$srcdir/tests/layout.sh"
 
-kills=50 cancels=10
+kills=50 cancels=20
 
 if why=$(skip_without_mount); then
 	can_mount=yes
@@ -39,18 +39,20 @@ draw()
 	delay=$(printf '%d.%06d' $((us / 1000000)) $((us % 1000000)))
 }
 
-# strike SIGNAL
-# Starts a run on a copy of the image and sends the signal at a random moment.
-# Leaves the exit status in $status.
+# strike SIGNAL [OPTION...]
+# Starts a run on a copy of the image and sends the signal, and soon again, at
+# a random moment. Leaves the exit status in $status.
 strike()
 {
 	local pid
 
 	draw
 	cp fresh img
-	"$E4OFFDEFRAG" -q img 2>err &
+	# SIGHUP may be ignored here, and so would be there
+	env --default-signal=HUP "$E4OFFDEFRAG" -q "${@:2}" img 2>err &
 	pid=$!
 	sleep "$delay"
+	kill -s "$1" $pid 2>/dev/null || :
 	kill -s "$1" $pid 2>/dev/null || :
 	status=0
 	{ wait $pid || status=$?; } 2>/dev/null
@@ -116,7 +118,11 @@ echo "kills in a run of $length us: $untouched before its first write," \
 
 cancelled=0
 for ((i = 0; i < cancels; i++)); do
-	if ((i % 2)); then strike INT; else strike TERM; fi
+	case $((i % 3)) in
+	0) strike TERM ;;
+	1) strike INT --verify ;;
+	2) strike HUP --verify ;;
+	esac
 	case $status in
 	0) ;;
 	32) cancelled=$((cancelled + 1)) ;;
