@@ -77,11 +77,6 @@ static unsigned int wanted(const struct e4df_options *options)
 	return ALWAYS | WITH_PLAN | WITH_WRITES;
 }
 
-static int is_cancelled(const struct run *run)
-{
-	return run->options->cancel && *run->options->cancel;
-}
-
 static errcode_t do_open(struct run *run)
 {
 	const struct e4df_options *o = run->options;
@@ -361,10 +356,10 @@ static errcode_t run_batch(struct run *run, const struct e4df_batch *batch,
 {
 	struct e4df_outcome *out = run->outcome;
 	uint64_t done = out->moved_bytes;
-	errcode_t err = e4df_map_prepare(run->map, batch);
+	errcode_t err = e4df_event_check(run->sink);
 
 	if (!err)
-		err = e4df_volume_refresh(run->vol);
+		err = e4df_map_prepare(run->map, batch);
 	if (!err)
 		err = e4df_move(run->vol, batch, &done, out->planned_bytes,
 				bad);
@@ -395,10 +390,6 @@ static errcode_t run_plan(struct run *run)
 	size_t i = 0;
 
 	while (i < e4df_plan_count(run->plan) && !err) {
-		if (is_cancelled(run)) {
-			err = E4DF_ET_CANCELLED;
-			break;
-		}
 		err = run_batch(run, e4df_plan_batch(run->plan, i++), &bad);
 		if (err != E4DF_ET_UNREADABLE)
 			continue;
@@ -480,12 +471,15 @@ static errcode_t conclude(struct run *run)
 			       n == 1 ? "it is" : "they are");
 }
 
-static void release(struct run *run)
+static errcode_t release(struct run *run)
 {
+	errcode_t err = 0;
+
 	if (run->vol) {
 		const struct e4df_gate_counters *c =
 			e4df_gate_counters(e4df_volume_gate(run->vol));
 
+		err = e4df_volume_release(run->vol);
 		run->outcome->bytes_read = c->bytes_read;
 		run->outcome->bytes_written = c->bytes_written;
 		run->outcome->flushes = c->flushes;
@@ -496,14 +490,17 @@ static void release(struct run *run)
 	e4df_journal_close(run->journal);
 	e4df_map_free(run->map);
 	e4df_volume_close(run->vol);
+	return err;
 }
 
 errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 		   struct e4df_outcome **ret)
 {
-	struct run run = { .options = options, .sink = sink };
-	errcode_t err = 0;
+	struct e4df_sink silent = { .ctx = NULL };
+	struct run run = { .options = options, .sink = sink ? sink : &silent };
+	errcode_t err = 0, end;
 
+	run.sink->cancel = options->cancel;
 	run.outcome = calloc(1, sizeof(*run.outcome));
 	if (!run.outcome)
 		return ENOMEM;
@@ -512,12 +509,16 @@ errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 
 		if (err || !(phase->when & wanted(options)))
 			continue;
-		e4df_event_phase(sink, (int)phase->number, phase->name);
-		err = is_cancelled(&run) ? E4DF_ET_CANCELLED : phase->run(&run);
+		e4df_event_phase(run.sink, (int)phase->number, phase->name);
+		err = e4df_event_check(run.sink);
+		if (!err)
+			err = phase->run(&run);
 	}
 	if (!err)
 		err = conclude(&run);
-	release(&run);
+	end = release(&run);
+	if (!err)
+		err = end;
 	if (run.outcome->block_size) /* set by describe: scanned */
 		*ret = run.outcome;
 	else

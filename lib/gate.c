@@ -18,9 +18,11 @@ struct e4df_gate {
 	const struct e4df_runs *grant; /* (borrowed) NULL = none */
 	const char *holder;	       /* (borrowed) who has the grant */
 	struct e4df_gate_tap tap;
-	struct e4df_sink *sink; /* (borrowed) */
-	int is_stopped;		/* a write or a flush has failed */
-	errcode_t latest;	/* of the latest read */
+	errcode_t (*watch)(void *ctx); /* NULL = none, or at work */
+	void *watch_ctx;	       /* (borrowed) */
+	struct e4df_sink *sink;	       /* (borrowed) */
+	int is_stopped;		       /* a write or a flush has failed */
+	errcode_t latest;	       /* of the latest read */
 	struct e4df_gate_counters counters;
 };
 
@@ -39,6 +41,13 @@ void e4df_gate_set_tap(struct e4df_gate *gate, const struct e4df_gate_tap *tap)
 	static const struct e4df_gate_tap none;
 
 	gate->tap = tap ? *tap : none;
+}
+
+void e4df_gate_set_watch(struct e4df_gate *gate, errcode_t (*watch)(void *ctx),
+			 void *ctx)
+{
+	gate->watch = watch;
+	gate->watch_ctx = ctx;
 }
 
 void e4df_gate_grant(struct e4df_gate *gate, const struct e4df_runs *blocks,
@@ -69,6 +78,22 @@ static errcode_t ask_tap(struct e4df_gate *gate, enum e4df_gate_op op,
 	if (!gate->tap.before)
 		return 0;
 	return gate->tap.before(gate->tap.ctx, op, offset, bytes, data);
+}
+
+static errcode_t ask_watch(struct e4df_gate *gate)
+{
+	errcode_t (*watch)(void *ctx) = gate->watch;
+	const struct e4df_runs *grant = gate->grant;
+	const char *holder = gate->holder;
+	errcode_t err;
+
+	if (!watch)
+		return 0;
+	gate->watch = NULL; /* not for its own operations */
+	err = watch(gate->watch_ctx);
+	gate->watch = watch;
+	e4df_gate_grant(gate, grant, holder);
+	return err;
 }
 
 /* Like read_bytes(), but an error is the caller's to tell. */
@@ -102,8 +127,11 @@ static errcode_t read_quietly(struct e4df_gate *gate, uint64_t offset,
 static errcode_t read_bytes(struct e4df_gate *gate, uint64_t offset,
 			    size_t bytes, void *buf)
 {
-	errcode_t err = read_quietly(gate, offset, bytes, buf);
+	errcode_t err = ask_watch(gate);
 
+	if (err)
+		return err;
+	err = read_quietly(gate, offset, bytes, buf);
 	gate->latest = err;
 	return err ? fail(gate, err, "reading", offset) : 0;
 }
@@ -133,8 +161,10 @@ errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 	const char *at = buf;
 	size_t left = bytes;
 	uint64_t pos = gate->offset + offset;
-	errcode_t err = check_grant(gate, offset, bytes);
+	errcode_t err = ask_watch(gate);
 
+	if (!err)
+		err = check_grant(gate, offset, bytes);
 	if (err)
 		return err;
 	err = ask_tap(gate, E4DF_GATE_WRITE, offset, bytes, buf);
@@ -162,8 +192,11 @@ errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 
 errcode_t e4df_gate_flush(struct e4df_gate *gate)
 {
-	errcode_t err = ask_tap(gate, E4DF_GATE_FLUSH, 0, 0, NULL);
+	errcode_t err = ask_watch(gate);
 
+	if (err)
+		return err;
+	err = ask_tap(gate, E4DF_GATE_FLUSH, 0, 0, NULL);
 	if (gate->is_stopped)
 		return E4DF_ET_STOPPED;
 	if (!err && fdatasync(gate->fd) < 0)
@@ -221,7 +254,11 @@ errcode_t e4df_gate_read_data(struct e4df_gate *gate, blk64_t blk, size_t count,
 			      void *buf, blk64_t *bad)
 {
 	unsigned int bs = gate->block_size;
-	errcode_t err = read_quietly(gate, blk * bs, count * bs, buf);
+	errcode_t err = ask_watch(gate);
+
+	if (err)
+		return err;
+	err = read_quietly(gate, blk * bs, count * bs, buf);
 
 	if (!e4df_gate_is_unreadable(err))
 		return err ? fail(gate, err, "reading", blk * bs) : 0;

@@ -57,6 +57,15 @@ void e4df_gate_set_sink(struct e4df_gate *gate, struct e4df_sink *sink);
 void e4df_gate_set_tap(struct e4df_gate *gate, const struct e4df_gate_tap *tap);
 
 /*
+ * Before each read, write and flush from now on watch is called, and an error
+ * that it returns is returned instead of doing the operation; it explains it.
+ * What it reads and writes itself is not watched, and the grant is afterwards
+ * what it was before.  ctx is borrowed; a NULL watch ends it.
+ */
+void e4df_gate_set_watch(struct e4df_gate *gate, errcode_t (*watch)(void *ctx),
+			 void *ctx);
+
+/*
  * From now on exactly these blocks may be written (borrowed, canonical; NULL
  * for none).  `who` names the holder in messages.
  */

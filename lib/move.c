@@ -24,6 +24,7 @@ struct load {
 
 struct mover {
 	struct e4df_gate *gate;
+	struct e4df_sink *sink;
 	unsigned int block_size;
 	blk64_t buffer_blocks;
 	char *buffer; /* (owned) */
@@ -116,6 +117,9 @@ static errcode_t read_load(const struct mover *m, struct load *load,
 		e4df_gate_prefetch(m->gate, load->v[i].from, load->v[i].len);
 	qsort(load->v, load->count, sizeof(*load->v), compare_to);
 	for (size_t i = 0; i < load->count && !err; i++) {
+		err = e4df_event_check(m->sink);
+		if (err)
+			break;
 		err = e4df_gate_read_data(m->gate, load->v[i].from,
 					  load->v[i].len, at, &blk);
 		if (err == E4DF_ET_UNREADABLE)
@@ -139,7 +143,9 @@ static errcode_t write_load(const struct mover *m, const struct load *load)
 				  load->v[end].to == load->v[i].to + len;
 		     end++)
 			len += load->v[end].len;
-		err = e4df_gate_write(m->gate, load->v[i].to, len, at);
+		err = e4df_event_check(m->sink);
+		if (!err)
+			err = e4df_gate_write(m->gate, load->v[i].to, len, at);
 		at += len * m->block_size;
 	}
 	return err;
@@ -148,9 +154,9 @@ static errcode_t write_load(const struct mover *m, const struct load *load)
 errcode_t e4df_move(struct e4df_volume *vol, const struct e4df_batch *batch,
 		    uint64_t *done, uint64_t total, struct e4df_runs *bad)
 {
-	struct e4df_sink *sink = e4df_volume_sink(vol);
 	struct mover m = {
 		.gate = e4df_volume_gate(vol),
+		.sink = e4df_volume_sink(vol),
 		.block_size = e4df_volume_fs(vol)->blocksize,
 	};
 	struct load load = { .v = NULL };
@@ -171,8 +177,8 @@ errcode_t e4df_move(struct e4df_volume *vol, const struct e4df_batch *batch,
 		if (!err && !bad->count)
 			err = write_load(&m, &load);
 		*done += load.blocks * m.block_size;
-		sink->now.bytes = *done;
-		e4df_event_advance(sink, *done, total);
+		m.sink->now.bytes = *done;
+		e4df_event_advance(m.sink, *done, total);
 	}
 	e4df_gate_grant(m.gate, NULL, NULL);
 	free(load.v);

@@ -194,8 +194,11 @@ errcode_t e4df_scan_bitmaps(struct scan *s, const struct e4df_runs *used)
 	blk64_t free_blocks = 0;
 	errcode_t err = want && have ? 0 : ENOMEM;
 
-	for (dgrp_t g = 0; g < s->geometry.groups && !err; g++)
-		err = check_group(s, used, g, want, have, &free_blocks);
+	for (dgrp_t g = 0; g < s->geometry.groups && !err; g++) {
+		err = e4df_event_check(s->sink);
+		if (!err)
+			err = check_group(s, used, g, want, have, &free_blocks);
+	}
 	if (!err && ext2fs_free_blocks_count(s->fs->super) != free_blocks)
 		e4df_scan_damage(s, 0, 0,
 				 "superblock: %llu free blocks, "

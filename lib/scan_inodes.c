@@ -7,6 +7,8 @@
 #include <ext2fs/ext2_ext_attr.h>
 #include <ext2fs/ext3_extents.h>
 
+#include "e4df_err.h"
+
 #define TABLE_BYTES  (1 << 20) /* of an inode table, read at once */
 #define GROUPS_AHEAD 4	       /* tables announced ahead */
 
@@ -211,6 +213,8 @@ static int visit_block(ext2_filsys fs, blk64_t *blk, e2_blkcnt_t lblk,
 		if (!walk->err)
 			walk->tree[walk->tree_count++] = e;
 	}
+	if (!walk->err)
+		walk->err = e4df_event_check(walk->s->sink);
 	return walk->err ? BLOCK_ABORT : 0;
 }
 
@@ -232,7 +236,7 @@ static errcode_t scan_block_map(struct scan *s, __u32 index, ext2_ino_t ino,
 	for (size_t i = 0; i < walk.tree_count && !err; i++)
 		err = e4df_scan_append(s, &walk.tree[i]);
 	free(walk.tree);
-	if (err == ENOMEM)
+	if (err == ENOMEM || err == E4DF_ET_CANCELLED)
 		return err;
 	if (err) {
 		e4df_scan_damage(s, ino, 0, "block map cannot be read: %s",
@@ -371,7 +375,9 @@ static errcode_t walk_table(struct scan *s, struct group_count *count,
 		if (n > left)
 			n = left;
 		blocks = ((blk64_t)n * size + bs - 1) / bs;
-		err = e4df_gate_read(s->gate, blk, blocks, buf);
+		err = e4df_event_check(s->sink);
+		if (!err)
+			err = e4df_gate_read(s->gate, blk, blocks, buf);
 		for (unsigned int i = 0; i < n && !err; i++)
 			err = scan_inode(s, count, ino++,
 					 (void *)(buf + (size_t)i * size));

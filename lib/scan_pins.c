@@ -37,7 +37,9 @@ static int visit_entry(ext2_ino_t dir, int entry, struct ext2_dir_entry *dirent,
 	if ((len == 1 && dirent->name[0] == '.') ||
 	    (len == 2 && dirent->name[0] == '.' && dirent->name[1] == '.'))
 		return 0;
-	walk->err = add_boot(walk->s, dirent->inode);
+	walk->err = e4df_event_check(walk->s->sink);
+	if (!walk->err && dirent->inode)
+		walk->err = add_boot(walk->s, dirent->inode);
 	return walk->err ? DIRENT_ABORT : 0;
 }
 
@@ -50,6 +52,8 @@ static int compare_inos(const void *a, const void *b)
 
 static errcode_t boot_failed(struct scan *s, errcode_t err)
 {
+	if (err == E4DF_ET_CANCELLED)
+		return err;
 	if (e4df_gate_cause(s->gate, err))
 		return e4df_gate_cause(s->gate, err);
 	return e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
@@ -85,7 +89,8 @@ errcode_t e4df_scan_find_boot(struct scan *s)
 		return err == EXT2_ET_FILE_NOT_FOUND ? 0 : boot_failed(s, err);
 	err = add_boot(s, boot);
 	for (size_t i = 0; i < s->boot_count && !err; i++) {
-		err = ext2fs_dir_iterate2(s->fs, s->boot[i], 0, NULL,
+		err = ext2fs_dir_iterate2(s->fs, s->boot[i],
+					  DIRENT_FLAG_INCLUDE_EMPTY, NULL,
 					  visit_entry, &walk);
 		if (err == EXT2_ET_NO_DIRECTORY)
 			err = 0;
@@ -224,6 +229,9 @@ errcode_t e4df_scan_find_swap(struct scan *s)
 	for (size_t i = 0; !err && i < count; i++)
 		e4df_gate_prefetch(s->gate, pages[i].blk, 1);
 	for (size_t i = 0; !err && i < count; i++) {
+		err = e4df_event_check(s->sink);
+		if (err)
+			break;
 		err = e4df_gate_read_data(s->gate, pages[i].blk, 1, block,
 					  &bad);
 		if (!err)

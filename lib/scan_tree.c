@@ -58,8 +58,10 @@ errcode_t e4df_scan_read_sorted(struct scan *s, size_t count,
 		if (ahead <= i)
 			announce(s, &ahead, count, blk);
 		end = read_end(s, i, count, blk);
-		err = e4df_gate_read(s->gate, first,
-				     blk(s, end - 1) - first + 1, buf);
+		err = e4df_event_check(s->sink);
+		if (!err)
+			err = e4df_gate_read(s->gate, first,
+					     blk(s, end - 1) - first + 1, buf);
 		for (size_t k = i; k < end && !err; k++)
 			err = visit(s, k, buf + (blk(s, k) - first) * bs);
 	}

@@ -55,10 +55,12 @@ void e4df_digests_free(struct e4df_digests *digests)
 }
 
 /* E4DF_ET_UNREADABLE: *bad is the block. */
-static errcode_t digest_file(struct e4df_gate *gate, unsigned int bs,
+static errcode_t digest_file(struct e4df_volume *vol,
 			     const struct e4df_map *map, char *buf,
 			     struct file_digest *file, blk64_t *bad)
 {
+	struct e4df_gate *gate = e4df_volume_gate(vol);
+	unsigned int bs = e4df_volume_fs(vol)->blocksize;
 	const struct e4df_extent *e = e4df_map_extents(map, file->inode);
 	__u32 count = e4df_map_inode(map, file->inode)->data;
 	uint64_t digest = E4DF_DIGEST_INIT;
@@ -76,8 +78,10 @@ static errcode_t digest_file(struct e4df_gate *gate, unsigned int bs,
 
 			if (len > READ_BYTES / bs)
 				len = READ_BYTES / bs;
-			err = e4df_gate_read_data(gate, e[i].pblk + done, len,
-						  buf, bad);
+			err = e4df_event_check(e4df_volume_sink(vol));
+			if (!err)
+				err = e4df_gate_read_data(
+					gate, e[i].pblk + done, len, buf, bad);
 			/* where the bytes stand in the file counts as well,
 			 * in steps that do not depend on the extents */
 			for (__u32 k = 0; k < len && !err; k++, at += bs) {
@@ -137,8 +141,7 @@ errcode_t e4df_digests_add(struct e4df_digests *d, struct e4df_volume *vol,
 	for (size_t i = kept; !err && i < d->count; i++) {
 		struct file_digest file = d->v[i];
 
-		err = digest_file(e4df_volume_gate(vol), bs, map, buf, &file,
-				  &blk);
+		err = digest_file(vol, map, buf, &file, &blk);
 		if (!err)
 			d->v[kept++] = file;
 		else if (err == E4DF_ET_UNREADABLE)
@@ -159,9 +162,7 @@ static errcode_t compare_file(const struct file_digest *file,
 {
 	struct file_digest now = *file;
 	blk64_t blk = 0;
-	errcode_t err = digest_file(e4df_volume_gate(vol),
-				    e4df_volume_fs(vol)->blocksize, map, buf,
-				    &now, &blk);
+	errcode_t err = digest_file(vol, map, buf, &now, &blk);
 
 	if (err && err != E4DF_ET_UNREADABLE)
 		return err;

@@ -3,15 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "e4df_err.h"
 #include "features.h"
 #include "inodes.h"
+#include "mmp.h"
 #include "probe.h"
 #include "super.h"
 #include "xjournal.h"
@@ -25,9 +28,8 @@ struct e4df_volume {
 	ext2_filsys fs;		      /* (owned) */
 	struct e4df_gate *gate;	      /* (borrowed from fs->io) */
 	struct e4df_runs super_grant; /* the superblock's block */
-	struct e4df_runs mmp_grant;   /* the MMP block */
-	int has_mmp;		      /* we hold the MMP block */
 	/* Mutable. */
+	struct e4df_mmp *mmp;	       /* (owned) while we hold the MMP block */
 	struct ext2_super_block super; /* as on disk now */
 };
 
@@ -195,72 +197,44 @@ static errcode_t check_journal(struct e4df_volume *vol)
 				   o->path, vol->sink);
 }
 
-/*
- * libext2fs keeps the MMP protocol, through fs->io and a descriptor of its
- * own that knows no offset.
- */
+/* Whatever the run does: the block is kept fresh, or nothing is done. */
+static errcode_t watch_mmp(void *ctx)
+{
+	return e4df_mmp_refresh(ctx);
+}
+
 static errcode_t hold_mmp(struct e4df_volume *vol)
 {
-	ext2_filsys fs = vol->fs;
+	struct e4df_mmp_options o = {
+		.fs = vol->fs,
+		.gate = vol->gate,
+		.sink = vol->sink,
+		.path = vol->options.path,
+		.fd = vol->fd,
+		.offset = vol->options.offset,
+	};
 	errcode_t err;
 
-	if (!ext2fs_has_feature_mmp(fs->super))
+	if (!ext2fs_has_feature_mmp(vol->fs->super))
 		return 0;
-	if (vol->options.offset)
-		return e4df_event_fail(vol->sink, E4DF_ET_FEATURE,
-				       "%s has the feature mmp, which is not "
-				       "supported at an offset; use losetup "
-				       "-o",
-				       vol->options.path);
-	err = e4df_runs_push(&vol->mmp_grant, fs->super->s_mmp_block, 1);
-	if (err)
-		return err;
-	fs->flags &= ~EXT2_FLAG_SKIP_MMP;
-	fs->flags |= EXT2_FLAG_RW;
-	e4df_gate_grant(vol->gate, &vol->mmp_grant, "multi-mount protection");
-	err = ext2fs_mmp_start(fs);
-	e4df_gate_grant(vol->gate, NULL, NULL);
-	fs->flags &= ~EXT2_FLAG_RW;
-	if (err)
-		return e4df_event_fail(vol->sink, E4DF_ET_BUSY,
-				       "%s may be in use by another host (%s);"
-				       " if it is not, see tune2fs -E "
-				       "clear_mmp",
-				       vol->options.path, error_message(err));
-	vol->has_mmp = 1;
-	return 0;
-}
-
-/* Another host may have taken over: then not one block more is ours. */
-errcode_t e4df_volume_refresh(struct e4df_volume *vol)
-{
-	errcode_t err;
-
-	if (!vol->has_mmp)
-		return 0;
-	vol->fs->flags |= EXT2_FLAG_RW;
-	e4df_gate_grant(vol->gate, &vol->mmp_grant, "multi-mount protection");
-	err = ext2fs_mmp_update2(vol->fs, 0);
-	e4df_gate_grant(vol->gate, NULL, NULL);
-	vol->fs->flags &= ~EXT2_FLAG_RW;
+	err = e4df_mmp_take(&o, &vol->mmp);
 	if (!err)
-		return 0;
-	e4df_gate_stop(vol->gate);
-	return e4df_event_fail(vol->sink, err,
-			       "%s may have been taken over by another host "
-			       "(%s); stopped",
-			       vol->options.path, error_message(err));
+		e4df_gate_set_watch(vol->gate, watch_mmp, vol->mmp);
+	return err;
 }
 
-static void release_mmp(struct e4df_volume *vol)
+errcode_t e4df_volume_release(struct e4df_volume *vol)
 {
-	if (!vol->has_mmp)
-		return;
-	vol->fs->flags |= EXT2_FLAG_RW;
-	e4df_gate_grant(vol->gate, &vol->mmp_grant, "multi-mount protection");
-	ext2fs_mmp_stop(vol->fs);
-	e4df_gate_grant(vol->gate, NULL, NULL);
-	vol->fs->flags &= ~EXT2_FLAG_RW;
+	struct e4df_mmp *mmp = vol->mmp;
+	errcode_t err;
+
+	if (!mmp)
+		return 0;
+	vol->mmp = NULL;
+	e4df_gate_set_watch(vol->gate, NULL, NULL);
+	err = e4df_mmp_release(mmp);
+	e4df_mmp_free(mmp);
+	return err;
 }
 
 void e4df_volume_close(struct e4df_volume *vol)
@@ -268,13 +242,12 @@ void e4df_volume_close(struct e4df_volume *vol)
 	if (!vol)
 		return;
 	if (vol->fs) {
-		release_mmp(vol);
+		e4df_volume_release(vol);
 		ext2fs_free(vol->fs);
 	}
 	if (vol->fd >= 0)
 		close(vol->fd);
 	e4df_runs_free(&vol->super_grant);
-	e4df_runs_free(&vol->mmp_grant);
 	free(vol);
 }
 
@@ -329,6 +302,27 @@ static char *name_for_e2fsck(const char *path, uint64_t offset, int fd)
 	return asprintf(&name, "%s%s", path, suffix) < 0 ? NULL : name;
 }
 
+/*
+ * e2fsck ends in order on SIGINT, and on nothing else that a user may have
+ * sent to us alone.  How wait() tells its end.
+ */
+static int wait_for_e2fsck(pid_t pid, struct e4df_sink *sink)
+{
+	struct timespec nap = { .tv_nsec = 10000000 };
+	int status = -1, is_told = 0;
+	pid_t got;
+
+	while (!(got = waitpid(pid, &status, WNOHANG)) ||
+	       (got < 0 && errno == EINTR)) {
+		if (!is_told && e4df_event_check(sink)) {
+			kill(pid, SIGINT);
+			is_told = 1;
+		}
+		nanosleep(&nap, NULL);
+	}
+	return got < 0 ? -1 : status;
+}
+
 /* e2fsck replays journals and knows how; its words go to standard error. */
 static errcode_t run_e2fsck(const struct e4df_volume_options *o,
 			    struct e4df_sink *sink)
@@ -336,7 +330,7 @@ static errcode_t run_e2fsck(const struct e4df_volume_options *o,
 	int fd = open(o->path, O_PATH | O_CLOEXEC);
 	char *target = name_for_e2fsck(o->path, o->offset, fd);
 	const char *argv[6] = { "e2fsck", "-p" };
-	int status = -1, argc = 2;
+	int status, argc = 2;
 	pid_t pid;
 
 	if (!target) {
@@ -355,12 +349,13 @@ static errcode_t run_e2fsck(const struct e4df_volume_options *o,
 		execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
 	free(target);
 	close(fd);
 	if (pid < 0)
 		return errno;
+	status = wait_for_e2fsck(pid, sink);
+	if (e4df_event_check(sink))
+		return E4DF_ET_CANCELLED;
 	if (WIFEXITED(status) && WEXITSTATUS(status) <= 1)
 		return 0;
 	return e4df_event_fail(sink, E4DF_ET_FSCK,

@@ -39,6 +39,13 @@ struct e4df_volume_options {
 errcode_t e4df_volume_open(const struct e4df_volume_options *options,
 			   struct e4df_sink *sink, struct e4df_volume **ret);
 
+/*
+ * Hands the MMP block back, where there is one: the end of all reading and
+ * writing.  An error has been explained, but E4DF_ET_STOPPED, which follows
+ * another.
+ */
+errcode_t e4df_volume_release(struct e4df_volume *vol);
+
 /* Releases everything, without a write (but the MMP block's).  Accepts NULL. */
 void e4df_volume_close(struct e4df_volume *vol);
 
@@ -75,8 +82,5 @@ errcode_t e4df_volume_end(struct e4df_volume *vol,
 
 /* Reads the file system's metadata again from disk. */
 errcode_t e4df_volume_reload(struct e4df_volume *vol);
-
-/* Keeps the MMP block fresh; called between batches. */
-errcode_t e4df_volume_refresh(struct e4df_volume *vol);
 
 #endif

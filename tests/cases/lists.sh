@@ -20,7 +20,7 @@ check()
 		*e4df_err.[ch]) continue ;;   # generated
 		esac
 		[ -e "$file" ] || continue # a pattern without a match
-		grep -qE "(^|[[:space:]])$name([[:space:]]|\$)" \
+		grep -qE "(^|[[:space:]])$name(\.c)?([[:space:]]|\$)" \
 			"$srcdir/$list" || unlisted="$unlisted $name"
 	done
 }

@@ -33,6 +33,9 @@ struct bench {
 	size_t bytes;
 	const void *data;
 	blk64_t bad; /* 0, or the block that alone fails */
+	/* The watch's. */
+	unsigned int watched;
+	errcode_t watch_code;
 };
 
 static void on_finding(void *ctx, const struct e4df_finding *finding)
@@ -379,6 +382,53 @@ static void options(void **state)
 
 #define BENCH_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* Writes a block that the test has no grant for, and counts. */
+static errcode_t watch(void *ctx)
+{
+	static struct e4df_range own[] = { { 50, 1 } };
+	static const struct e4df_runs own_grant = { own, 1, 1 };
+	struct bench *b = ctx;
+	unsigned char buf[BS];
+
+	b->watched++;
+	memset(buf, (int)b->watched, sizeof(buf));
+	e4df_gate_grant(b->gate, &own_grant, "the watch");
+	assert_int_equal(e4df_gate_write(b->gate, 50, 1, buf), 0);
+	assert_int_equal(e4df_gate_flush(b->gate), 0);
+	assert_int_equal(e4df_gate_read(b->gate, 50, 1, buf), 0);
+	memcpy(b->want + OFFSET + 50 * BS, buf, BS);
+	e4df_gate_grant(b->gate, NULL, NULL);
+	return b->watch_code;
+}
+
+/* It comes first, and can forbid; the grant is none of its business. */
+static void watched(void **state)
+{
+	struct bench *b = *state;
+	unsigned char buf[BS];
+
+	memset(buf, 0x66, sizeof(buf));
+	e4df_gate_set_watch(b->gate, watch, b);
+	e4df_gate_grant(b->gate, &grant, "the test");
+	assert_int_equal(e4df_gate_write(b->gate, 10, 1, buf), 0);
+	memcpy(b->want + OFFSET + 10 * BS, buf, BS);
+	assert_int_equal(e4df_gate_write(b->gate, 50, 1, buf), E4DF_ET_GATE);
+	assert_int_equal(e4df_gate_read(b->gate, 11, 1, buf), 0);
+	assert_int_equal(e4df_gate_flush(b->gate), 0);
+	assert_int_equal(b->watched, 4);
+	b->watch_code = EBUSY;
+	b->heard = 0;
+	assert_int_equal(e4df_gate_write(b->gate, 10, 1, buf), EBUSY);
+	assert_int_equal(e4df_gate_read(b->gate, 10, 1, buf), EBUSY);
+	assert_int_equal(e4df_gate_flush(b->gate), EBUSY);
+	assert_int_equal(b->heard, 0);
+	assert_int_equal(b->watched, 7);
+	e4df_gate_set_watch(b->gate, NULL, NULL);
+	assert_int_equal(e4df_gate_write(b->gate, 10, 1, buf), 0);
+	memcpy(b->want + OFFSET + 10 * BS, buf, BS);
+	assert_int_equal(b->watched, 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,6 +438,7 @@ int main(void)
 		BENCH_TEST(failed_write),    BENCH_TEST(failed_flush),
 		BENCH_TEST(real_errors),     BENCH_TEST(options),
 		BENCH_TEST(unreadable_data), BENCH_TEST(readable_at_last),
+		BENCH_TEST(watched),
 	};
 
 	initialize_ext2_error_table();
