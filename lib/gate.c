@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "e4df_err.h"
+#include "undo.h"
 
 struct e4df_gate {
 	/* Immutable once the channel is open. */
@@ -18,6 +19,7 @@ struct e4df_gate {
 	const struct e4df_runs *grant; /* (borrowed) NULL = none */
 	const char *holder;	       /* (borrowed) who has the grant */
 	struct e4df_gate_tap tap;
+	struct e4df_undo *undo; /* (borrowed) NULL = none */
 	struct e4df_sink *sink; /* (borrowed) */
 	int is_stopped;		/* a write or a flush has failed */
 	struct e4df_gate_counters counters;
@@ -38,6 +40,23 @@ void e4df_gate_set_tap(struct e4df_gate *gate, const struct e4df_gate_tap *tap)
 	static const struct e4df_gate_tap none;
 
 	gate->tap = tap ? *tap : none;
+}
+
+void e4df_gate_set_undo(struct e4df_gate *gate, struct e4df_undo *undo)
+{
+	gate->undo = undo;
+}
+
+errcode_t e4df_gate_preserve(struct e4df_gate *gate,
+			     const struct e4df_runs *blocks)
+{
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < blocks->count && !err; i++)
+		err = e4df_undo_save(gate->undo,
+				     blocks->v[i].start * gate->block_size,
+				     blocks->v[i].len * gate->block_size);
+	return err;
 }
 
 void e4df_gate_grant(struct e4df_gate *gate, const struct e4df_runs *blocks,
@@ -124,6 +143,8 @@ errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 	uint64_t pos = gate->offset + offset;
 	errcode_t err = check_grant(gate, offset, bytes);
 
+	if (!err)
+		err = e4df_undo_save(gate->undo, offset, bytes);
 	if (err)
 		return err;
 	err = ask_tap(gate, E4DF_GATE_WRITE, offset, bytes, buf);
@@ -143,6 +164,7 @@ errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 		}
 	}
 	gate->counters.bytes_written += bytes - left;
+	e4df_undo_follow(gate->undo, offset, bytes - left, buf);
 	if (!err)
 		return 0;
 	gate->is_stopped = 1;
