@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "e4df_err.h"
+#include "undo.h"
 
 struct e4df_gate {
 	/* Immutable once the channel is open. */
@@ -20,6 +21,7 @@ struct e4df_gate {
 	struct e4df_gate_tap tap;
 	errcode_t (*watch)(void *ctx); /* NULL = none, or at work */
 	void *watch_ctx;	       /* (borrowed) */
+	struct e4df_undo *undo;	       /* (borrowed) NULL = none */
 	struct e4df_sink *sink;	       /* (borrowed) */
 	int is_stopped;		       /* a write or a flush has failed */
 	errcode_t latest;	       /* of the latest read */
@@ -48,6 +50,23 @@ void e4df_gate_set_watch(struct e4df_gate *gate, errcode_t (*watch)(void *ctx),
 {
 	gate->watch = watch;
 	gate->watch_ctx = ctx;
+}
+
+void e4df_gate_set_undo(struct e4df_gate *gate, struct e4df_undo *undo)
+{
+	gate->undo = undo;
+}
+
+errcode_t e4df_gate_preserve(struct e4df_gate *gate,
+			     const struct e4df_runs *blocks)
+{
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < blocks->count && !err; i++)
+		err = e4df_undo_save(gate->undo,
+				     blocks->v[i].start * gate->block_size,
+				     blocks->v[i].len * gate->block_size);
+	return err;
 }
 
 void e4df_gate_grant(struct e4df_gate *gate, const struct e4df_runs *blocks,
@@ -165,6 +184,8 @@ errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 
 	if (!err)
 		err = check_grant(gate, offset, bytes);
+	if (!err)
+		err = e4df_undo_save(gate->undo, offset, bytes);
 	if (err)
 		return err;
 	err = ask_tap(gate, E4DF_GATE_WRITE, offset, bytes, buf);
@@ -184,6 +205,7 @@ errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 		}
 	}
 	gate->counters.bytes_written += bytes - left;
+	e4df_undo_follow(gate->undo, offset, bytes - left, buf);
 	if (!err)
 		return 0;
 	gate->is_stopped = 1;

@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "e4df_err.h"
+#include "undo.h"
 #include "unit.h"
 
 #define BS     1024U
@@ -380,6 +383,67 @@ static void options(void **state)
 	assert_int_not_equal(m->set_option(b->io, "fd", NULL), 0);
 }
 
+static void limit(rlim_t bytes)
+{
+	struct rlimit r = { .rlim_cur = bytes, .rlim_max = RLIM_INFINITY };
+
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &r), 0);
+}
+
+/*
+ * What cannot be saved is not written, nor seen by the tap, nor counted; what
+ * has been preserved is written, because the gate stays open for it.
+ */
+static void saves_first(void **state)
+{
+	struct bench *b = *state;
+	static const struct e4df_range ranges[] = { { 4, 3 }, { 9, 1 } };
+	struct e4df_runs some = { (void *)(uintptr_t)ranges, 2, 0 };
+	static const struct e4df_range range = { 0, BLOCKS };
+	struct e4df_runs all = { (void *)(uintptr_t)&range, 1, 0 };
+	char path[] = "/tmp/test_gate.XXXXXX";
+	struct e4df_undo_options options = {
+		.path = path,
+		.target = "name",
+		.fd = fileno(b->file),
+		.offset = OFFSET,
+	};
+	unsigned char *block_size = b->want + OFFSET + SUPERBLOCK_OFFSET + 24;
+	static unsigned char data[BS];
+	struct e4df_undo *undo = NULL;
+
+	close(mkstemp(path));
+	signal(SIGXFSZ, SIG_IGN);
+	memset(block_size, 0, 4);
+	assert_int_equal(pwrite(fileno(b->file), block_size, 4,
+				block_size - b->want),
+			 4);
+	assert_int_equal(e4df_undo_open(&options, &b->sink, &undo), 0);
+	e4df_gate_set_undo(b->gate, undo);
+	e4df_gate_set_tap(b->gate, &b->tap);
+	e4df_gate_grant(b->gate, &all, "test");
+	limit(BYTES);
+	assert_int_equal(e4df_gate_preserve(b->gate, &some), 0);
+	limit(7 * BS); /* all of the undo file, and enough for block 5 */
+	assert_int_equal(e4df_gate_write(b->gate, 3, 1, data), EFBIG);
+	assert_int_equal(b->heard, EFBIG);
+	assert_int_equal(e4df_gate_write(b->gate, 4, 4, data), EFBIG);
+	assert_false(e4df_gate_is_stopped(b->gate));
+	assert_int_equal(b->calls, 0);
+	assert_int_equal(e4df_gate_counters(b->gate)->bytes_read, 0);
+	assert_int_equal(e4df_gate_counters(b->gate)->bytes_written, 0);
+	assert_int_equal(e4df_gate_write(b->gate, 5, 1, data), 0);
+	memcpy(b->want + OFFSET + 5 * BS, data, BS);
+	limit(RLIM_INFINITY);
+	assert_int_equal(e4df_gate_write(b->gate, 9, 1, data), 0);
+	memcpy(b->want + OFFSET + 9 * BS, data, BS);
+	assert_int_equal(b->calls, 2);
+	b->sink.finding = NULL; /* it tells how to undo */
+	assert_int_equal(e4df_undo_close(undo), 0);
+	e4df_gate_set_undo(b->gate, NULL);
+	unlink(path);
+}
+
 #define BENCH_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 /* Writes a block that the test has no grant for, and counts. */
@@ -438,7 +502,7 @@ int main(void)
 		BENCH_TEST(failed_write),    BENCH_TEST(failed_flush),
 		BENCH_TEST(real_errors),     BENCH_TEST(options),
 		BENCH_TEST(unreadable_data), BENCH_TEST(readable_at_last),
-		BENCH_TEST(watched),
+		BENCH_TEST(watched),	     BENCH_TEST(saves_first),
 	};
 
 	initialize_ext2_error_table();
