@@ -67,6 +67,9 @@ ext2_ino_t e4df_quota_inode(const struct ext2_super_block *sb,
 {
 	if (!(sb->s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_QUOTA))
 		return 0;
+	if (type == E4DF_QUOTA_PROJECT &&
+	    EXT2_INODE_SIZE(sb) == EXT2_GOOD_OLD_INODE_SIZE)
+		return 0; /* inodes without room for a project */
 	return type == E4DF_QUOTA_USER	? sb->s_usr_quota_inum :
 	       type == E4DF_QUOTA_GROUP ? sb->s_grp_quota_inum :
 					  sb->s_prj_quota_inum;

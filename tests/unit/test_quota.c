@@ -559,6 +559,8 @@ static void owners(void **state)
 	assert_int_equal(e4df_quota_owner(&sb, &inode, E4DF_QUOTA_PROJECT), 0);
 	inode.i_extra_isize = 32;
 	sb.s_inode_size = 128;
+	assert_int_equal(e4df_quota_inode(&sb, E4DF_QUOTA_USER), 3);
+	assert_int_equal(e4df_quota_inode(&sb, E4DF_QUOTA_PROJECT), 0);
 	assert_int_equal(e4df_quota_owner(&sb, &inode, E4DF_QUOTA_PROJECT), 0);
 
 	for (ext2_ino_t ino = 1; ino < 15; ino++)
