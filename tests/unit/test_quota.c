@@ -254,7 +254,8 @@ static void many(void **state)
 {
 	(void)state;
 	for (unsigned int bs = 1024; bs <= 65536; bs *= 2)
-		for (int type = 0; type < E4DF_QUOTA_TYPES; type++)
+		for (enum e4df_quota_type type = 0; type < E4DF_QUOTA_TYPES;
+		     type++)
 			finds_all(bs, type);
 }
 
