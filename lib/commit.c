@@ -8,6 +8,7 @@
 #include "e4df_err.h"
 #include "super.h"
 #include "mapping.h"
+#include "quota.h"
 
 /*
  * What a change of the metadata is made of, in the order in which a file
@@ -18,7 +19,8 @@ enum part {
 	MARKED,	  /* bitmaps with the new blocks in use as well */
 	COUNTED,  /* group descriptors for these bitmaps */
 	SWITCHED, /* inodes: each is one sector, old or new */
-	FREED,	  /* bitmaps and descriptors without the old blocks */
+	FREED,	  /* bitmaps and descriptors without the old blocks; usage,
+		   * which e2fsck -p counts anew as it does with these */
 	PARTS
 };
 
@@ -130,6 +132,59 @@ static void adjust_i_blocks(struct transaction *t,
 		inode->osd2.linux2.l_i_blocks_hi = (__u16)(count >> 32);
 }
 
+static errcode_t read_block(void *ctx, blk64_t pblk, void *block)
+{
+	return e4df_gate_read(ctx, pblk, 1, block);
+}
+
+/* One owner's usage; where its entry is no batch changes. */
+static errcode_t stage_usage(struct transaction *t, enum e4df_quota_type type,
+			     __u32 id, __s64 bytes)
+{
+	ext2_ino_t ino = e4df_quota_inode(t->fs->super, type);
+	__u32 index = e4df_map_find(t->map, ino);
+	struct e4df_quota_file file = {
+		.type = type,
+		.block_size = t->bs,
+		.read = read_block,
+		.ctx = t->gate,
+	};
+	unsigned int offset;
+	blk64_t blk;
+	void *image;
+	errcode_t err;
+
+	if (index == e4df_map_count(t->map))
+		return E4DF_ET_INCONSISTENT;
+	file.extents = e4df_map_extents(t->map, index);
+	file.count = e4df_map_inode(t->map, index)->data;
+	err = e4df_quota_find(&file, id, &blk, &offset);
+	if (!err)
+		err = stage(t, FREED, blk, &image);
+	return err ? err : e4df_quota_add_space((char *)image + offset, bytes);
+}
+
+/* Mapping blocks count for the owners, too. */
+static errcode_t stage_quota(struct transaction *t, ext2_ino_t ino,
+			     const struct ext2_inode_large *inode, __s64 bytes)
+{
+	const struct ext2_super_block *sb = t->fs->super;
+	errcode_t err = 0;
+
+	if (!bytes || !e4df_quota_is_counted(sb, ino, inode))
+		return 0;
+	for (enum e4df_quota_type q = 0; q < E4DF_QUOTA_TYPES && !err; q++)
+		if (e4df_quota_inode(sb, q))
+			err = stage_usage(t, q, e4df_quota_owner(sb, inode, q),
+					  bytes);
+	if (err == E4DF_ET_INCONSISTENT)
+		return e4df_event_fail(e4df_volume_sink(t->vol), err,
+				       "the usage of an owner of inode %u is "
+				       "not as it was found; stopped",
+				       ino);
+	return err;
+}
+
 /* The new mapping: its blocks, the root in the inode, the inode's checksum */
 static errcode_t stage_change(struct transaction *t,
 			      const struct e4df_change *change)
@@ -139,6 +194,7 @@ static errcode_t stage_change(struct transaction *t,
 	struct e4df_extent *tree = NULL;
 	struct ext2_inode_large *inode;
 	char *images = NULL;
+	blk64_t sectors;
 	errcode_t err;
 
 	err = stage_inode(t, before->ino, &inode);
@@ -175,8 +231,11 @@ static errcode_t stage_change(struct transaction *t,
 		return err;
 	if (change->format == E4DF_EXTENTS)
 		inode->i_flags |= EXT4_EXTENTS_FL;
+	sectors = ext2fs_get_stat_i_blocks(t->fs, EXT2_INODE(inode));
 	adjust_i_blocks(t, inode, before->tree, change->tree);
-	return ext2fs_inode_csum_set(t->fs, before->ino, inode);
+	sectors = ext2fs_get_stat_i_blocks(t->fs, EXT2_INODE(inode)) - sectors;
+	err = stage_quota(t, before->ino, inode, (__s64)(sectors * 512));
+	return err ? err : ext2fs_inode_csum_set(t->fs, before->ino, inode);
 }
 
 /* A bitmap that was never written: metadata, and the padding behind. */

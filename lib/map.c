@@ -214,6 +214,13 @@ void e4df_map_set_format(struct e4df_map *map, __u32 index,
 	map->inodes[index].format = format & 1;
 }
 
+void e4df_map_set_quota(struct e4df_map *map, unsigned int files,
+			blk64_t blocks)
+{
+	map->geometry.quota_files = files;
+	map->geometry.quota_blocks = blocks;
+}
+
 static errcode_t fix_inode(const struct e4df_map *map, __u32 index,
 			   struct e4df_runs *fixed)
 {

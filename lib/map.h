@@ -56,6 +56,8 @@ struct e4df_geometry {
 	unsigned int inodes_per_block;
 	unsigned int descs_per_block; /* group descriptors */
 	unsigned int groups;
+	unsigned int quota_files; /* set by e4df_map_set_quota() */
+	blk64_t quota_blocks;	  /* of them all */
 };
 
 struct e4df_map;
@@ -77,6 +79,9 @@ errcode_t e4df_map_set_extents(struct e4df_map *map, __u32 index,
 void e4df_map_set_why(struct e4df_map *map, __u32 index, enum e4df_why why);
 void e4df_map_set_format(struct e4df_map *map, __u32 index,
 			 enum e4df_format format);
+
+void e4df_map_set_quota(struct e4df_map *map, unsigned int files,
+			blk64_t blocks);
 
 /* Ends building: fixed and free become the map's, and what the two allow. */
 errcode_t e4df_map_finish(struct e4df_map *map, struct e4df_runs *fixed,

@@ -128,7 +128,8 @@ static void note_groups(struct batcher *b, blk64_t start, blk64_t len)
 /*
  * Metadata blocks of the open batch: the superblock, an inode table block for
  * each file, and for each mapping block itself and the bitmap and descriptors
- * of its group; bitmap and descriptors of each group in use.
+ * of its group; bitmap and descriptors of each group in use; where a file's
+ * mapping blocks count for its owners, a block of each quota file.
  */
 static blk64_t log_blocks(const struct batcher *b, blk64_t files, blk64_t tree,
 			  blk64_t groups)
@@ -136,8 +137,12 @@ static blk64_t log_blocks(const struct batcher *b, blk64_t files, blk64_t tree,
 	blk64_t most = b->geometry->groups;
 	blk64_t bitmaps = groups + tree < most ? groups + tree : most;
 	blk64_t descs = most / b->geometry->descs_per_block + 1;
+	blk64_t quota = files * b->geometry->quota_files;
 
-	return 1 + files + tree + bitmaps + (bitmaps < descs ? bitmaps : descs);
+	if (quota > b->geometry->quota_blocks)
+		quota = b->geometry->quota_blocks;
+	return 1 + files + tree + bitmaps + quota +
+	       (bitmaps < descs ? bitmaps : descs);
 }
 
 int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,

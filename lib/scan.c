@@ -147,6 +147,8 @@ static void release(struct scan *s)
 	free(s->nodes);
 	free(s->pieces);
 	free(s->xattrs);
+	for (int t = 0; t < E4DF_QUOTA_TYPES; t++)
+		free(s->quotas[t].v);
 	free(s->temp);
 	free(s->boot);
 	free(s->swap);
@@ -175,6 +177,8 @@ static errcode_t run_steps(struct scan *s)
 	if (!err)
 		err = e4df_map_new(&s->geometry, &s->map);
 	if (!err)
+		e4df_scan_quota_start(s);
+	if (!err)
 		err = e4df_scan_group_metadata(s);
 	if (!err && !(s->flags & E4DF_SCAN_BOOT))
 		err = e4df_scan_find_boot(s);
@@ -188,6 +192,8 @@ static errcode_t run_steps(struct scan *s)
 		err = check_claims(s, &used);
 	if (!err)
 		err = e4df_scan_bitmaps(s, &used);
+	if (!err)
+		err = e4df_scan_quota_check(s);
 	if (!err && s->damage)
 		err = e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
 				      "%lu inconsistenc%s found; nothing was "

@@ -342,6 +342,7 @@ static errcode_t scan_inode(struct scan *s, struct group_count *count,
 {
 	unsigned int bit = (ino - 1) % s->geometry.inodes_per_group;
 	int is_reserved = ino < EXT2_FIRST_INODE(s->fs->super);
+	errcode_t err;
 
 	if (!inode->i_links_count && !is_reserved)
 		return 0;
@@ -355,7 +356,8 @@ static errcode_t scan_inode(struct scan *s, struct group_count *count,
 	}
 	if (LINUX_S_ISDIR(inode->i_mode))
 		count->directories++;
-	return scan_mapping(s, ino, inode);
+	err = e4df_scan_quota_inode(s, ino, inode);
+	return err ? err : scan_mapping(s, ino, inode);
 }
 
 static errcode_t walk_table(struct scan *s, struct group_count *count,
@@ -513,6 +515,7 @@ static errcode_t visit_xattr(struct scan *s, size_t i, void *block)
 	struct ext2_ext_attr_header *head = block;
 	const struct scan_xattr *x = &s->xattrs[i];
 	size_t refs = 1;
+	errcode_t err;
 
 	if (i && s->xattrs[i - 1].blk == x->blk)
 		return 0;
@@ -530,7 +533,8 @@ static errcode_t visit_xattr(struct scan *s, size_t i, void *block)
 				 "owners, should have %u",
 				 (unsigned int)refs,
 				 ext2fs_le32_to_cpu(head->h_refcount));
-	return e4df_runs_push(&s->fixed, x->blk, 1);
+	err = e4df_scan_quota_xattrs(s, i, refs, head);
+	return err ? err : e4df_runs_push(&s->fixed, x->blk, 1);
 }
 
 errcode_t e4df_scan_xattrs(struct scan *s)

@@ -266,6 +266,8 @@ static void file_write_data(struct fragmenter *f, const struct file *file)
 	const struct run *run;
 	blk64_t done, n, i;
 
+	if (!file->count)
+		return;
 	for (run = file->run; run < file->run + file->count; run++) {
 		for (done = 0; !run->unwritten && done < run->len; done += n) {
 			n = run->len - done;
@@ -341,6 +343,8 @@ static void file_map_blocks(struct fragmenter *f, const struct file *file,
 	const struct run *run;
 	blk64_t i, pblk;
 
+	if (!file->count)
+		return;
 	for (run = file->run; run < file->run + file->count; run++) {
 		for (i = 0; i < run->len; i++) {
 			pblk = run->pblk + i;

@@ -188,20 +188,23 @@ static uint32_t mark(unsigned char *set, uint64_t n)
 	return is_new;
 }
 
-/* The metadata blocks that commit will stage. */
+/* The metadata blocks that commit will stage, at most. */
 static void check_log(const struct replay *r)
 {
 	const struct e4df_geometry *g = e4df_map_geometry(r->map);
 	unsigned char *table = calloc(r->count + 64 * 1024, 1);
 	unsigned char *bitmap = calloc(g->groups, 1);
 	unsigned char *desc = calloc(g->groups, 1);
-	uint32_t sum = 1; /* the superblock */
+	uint64_t sum = 1; /* the superblock */
+	uint64_t quota = 0;
 
 	for (size_t i = 0; i < r->batch->change_count; i++) {
 		const struct e4df_change *c = &r->batch->changes[i];
 		uint32_t n = e4df_map_inode(r->map, c->inode)->ino - 1;
 
 		sum += c->tree;
+		if (c->tree != e4df_map_inode(r->map, c->inode)->tree)
+			quota += g->quota_files;
 		sum += mark(table,
 			    n / g->inodes_per_group * g->inodes_per_group +
 				    n % g->inodes_per_group /
@@ -215,6 +218,7 @@ static void check_log(const struct replay *r)
 		sum += mark(bitmap, group);
 		sum += mark(desc, group / g->descs_per_block);
 	}
+	sum += quota < g->quota_blocks ? quota : g->quota_blocks;
 	assert_in_range(sum, 1, r->policy->log_blocks);
 	free(table);
 	free(bitmap);
@@ -387,6 +391,9 @@ static void anything_goes(void **state)
 		};
 		struct e4df_map *map = maps_random(&rng, &recipe);
 
+		if (chance(&rng, 50))
+			e4df_map_set_quota(map, 1 + pick(&rng, 3),
+					   1 + pick(&rng, 50));
 		batches += check_plan(map, &policy, 0);
 		e4df_map_free(map);
 	}
