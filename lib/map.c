@@ -32,6 +32,7 @@ const char *e4df_why_text(enum e4df_why why)
 		[E4DF_WHY_BOOT] = "below /boot with a boot sector in use",
 		[E4DF_WHY_SWAP] = "swap file",
 		[E4DF_WHY_BLOCK_MAPPED] = "block-mapped beyond 2^32 blocks",
+		[E4DF_WHY_LAST_CLUSTER] = "in the incomplete last cluster",
 		[E4DF_WHY_NO_ROOM] = "no better place",
 	};
 
@@ -184,8 +185,10 @@ void e4df_map_set_format(struct e4df_map *map, __u32 index,
 	map->inodes[index].format = format & 1;
 }
 
+/* All clusters of what does not move, as far as there are blocks. */
 static errcode_t fix_immovable(struct e4df_map *map)
 {
+	const struct e4df_geometry *g = &map->geometry;
 	errcode_t err = 0;
 
 	for (__u32 i = 0; i < map->inode_count && !err; i++) {
@@ -197,7 +200,7 @@ static errcode_t fix_immovable(struct e4df_map *map)
 		for (__u32 n = 0; n < inode->data + inode->tree && !err; n++)
 			err = e4df_runs_push(&map->fixed, e[n].pblk, e[n].len);
 	}
-	e4df_runs_sort(&map->fixed);
+	e4df_runs_round(&map->fixed, g->cluster_bits, g->blocks);
 	return err;
 }
 
@@ -286,6 +289,30 @@ __u32 e4df_map_ideal(const struct e4df_map *map, blk64_t blocks)
 			lo = mid + 1;
 	}
 	return (__u32)lo + 1;
+}
+
+void e4df_map_measure(const struct e4df_map *map, __u32 index,
+		      struct e4df_shape *ret)
+{
+	const struct e4df_inode *inode = e4df_map_inode(map, index);
+	const struct e4df_extent *e = e4df_map_extents(map, index);
+	unsigned int bits = map->geometry.cluster_bits;
+	blk64_t clusters = 0, end = 0; /* the cluster behind the last one */
+
+	*ret = (struct e4df_shape){ .runs = 0 };
+	for (__u32 i = 0; i < inode->data; i++) {
+		blk64_t first = e[i].pblk >> bits;
+
+		ret->blocks += e[i].len;
+		if (i && bits && first + 1 == end)
+			first++; /* in the cluster where the last one ends */
+		else if (!i || first != end)
+			ret->runs++;
+		end = ((e[i].pblk + e[i].len - 1) >> bits) + 1;
+		clusters += end - first;
+	}
+	ret->ideal = e4df_map_ideal(map, clusters << bits);
+	ret->allocated = (clusters + inode->tree) << bits;
 }
 
 errcode_t e4df_map_prepare(struct e4df_map *map, const struct e4df_batch *batch)
