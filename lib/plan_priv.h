@@ -7,6 +7,11 @@
  *	plan_choose.c	choosing a place for a file
  *	plan_window.c	clearing it and moving in
  *	plan.c		the policy: passes
+ *
+ * With bigalloc all this counts in clusters, from when a batcher is made from
+ * the map to when it closes a batch: only there are block extents turned into
+ * clusters and back (cluster.h), and only the number of a file's mapping
+ * blocks follows from block extents.
  */
 #ifndef E4DF_PLAN_PRIV_H
 #define E4DF_PLAN_PRIV_H
@@ -37,6 +42,7 @@ struct file {
 	__u32 blocks;	       /* of data */
 	__u32 ideal;
 	__u32 map_blocks; /* mapping blocks of a block map, always */
+	__u32 cuts;	  /* with bigalloc: extents that it has anyway */
 	__u32 dirty;	  /* 1 + index into batcher->dirty; 0 = clean */
 	int is_waiting;	  /* for its window: must not be disturbed */
 	int is_whole;	  /* must not be displaced in pieces (again) */
@@ -54,9 +60,12 @@ struct dirty {
 
 struct batcher {
 	/* Immutable. */
-	const struct e4df_map *map;	      /* (borrowed) */
+	const struct e4df_map *blocks;	      /* (borrowed) */
+	const struct e4df_map *map;	      /* blocks, or clusters of them */
 	const struct e4df_policy *policy;     /* (borrowed) */
 	const struct e4df_geometry *geometry; /* (borrowed from map) */
+	struct e4df_map *clusters; /* (owned) NULL without bigalloc */
+	unsigned int bits;	   /* a cluster is 2^bits blocks */
 	/* Mutable. */
 	struct space space;
 	struct file *files;  /* (owned) one for each inode */
@@ -125,7 +134,8 @@ void batcher_replace(struct batcher *b, __u32 inode, struct e4df_extent *v,
 errcode_t batcher_vacate(struct batcher *b, __u32 inode,
 			 const struct e4df_extent *e, int is_reserved);
 /* Has a file that is clean the format it is to have, and no block too many? */
-int batcher_has_best_mapping(const struct batcher *b, __u32 inode);
+errcode_t batcher_check_mapping(const struct batcher *b, __u32 inode,
+				int *is_best);
 /* The file gets new mapping blocks in this batch, no more than it needs. */
 errcode_t batcher_rebuild_tree(struct batcher *b, __u32 inode);
 /* The mapping block at blk must go elsewhere in this batch. */
