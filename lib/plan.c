@@ -333,7 +333,7 @@ static errcode_t rebuild_trees(struct batcher *b)
 
 		if (e4df_map_inode(b->map, i)->why != E4DF_MOVABLE)
 			continue;
-		err = batcher_check_mapping(b, i, &is_best);
+		err = mapping_check(b, i, &is_best);
 		if (err || is_best)
 			continue;
 		if (!batcher_has_room(b, i, 0, 0, 0))

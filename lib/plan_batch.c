@@ -6,56 +6,6 @@
 #include <string.h>
 
 #include "cluster.h"
-#include "mapping.h"
-
-/* What a change of the file makes its mapping. */
-static enum e4df_format format_of(const struct batcher *b, __u32 inode)
-{
-	return b->policy->flags & E4DF_POLICY_CONVERT ?
-		       E4DF_EXTENTS :
-		       e4df_map_inode(b->map, inode)->format;
-}
-
-/* A file's data in block extents. */
-struct layout {
-	const struct e4df_extent *v;
-	struct e4df_extent *own; /* (owned) NULL where v is borrowed */
-	__u32 count;
-};
-
-static errcode_t layout_init(struct layout *ret, const struct batcher *b,
-			     __u32 inode, const struct e4df_extent *v,
-			     __u32 count)
-{
-	const struct e4df_extent *data = e4df_map_extents(b->blocks, inode);
-	__u32 n = e4df_map_inode(b->blocks, inode)->data;
-
-	*ret = (struct layout){ .v = v, .count = count };
-	if (!b->bits)
-		return 0;
-	ret->own = malloc(((size_t)n + count + 1) * sizeof(*ret->own));
-	if (!ret->own)
-		return ENOMEM;
-	ret->v = ret->own;
-	ret->count = e4df_cluster_spread(data, n, b->bits, v, count, ret->own);
-	return 0;
-}
-
-/* Mapping blocks of the layout as planned so far. */
-static errcode_t mapping_blocks(const struct batcher *b, __u32 inode,
-				__u32 *ret)
-{
-	struct layout layout;
-	errcode_t err = layout_init(&layout, b, inode, batcher_layout(b, inode),
-				    b->files[inode].data);
-
-	if (!err)
-		*ret = e4df_mapping_blocks(format_of(b, inode), layout.v,
-					   layout.count,
-					   b->geometry->block_size);
-	free(layout.own);
-	return err;
-}
 
 static errcode_t init_file(struct batcher *b, __u32 index)
 {
@@ -71,7 +21,7 @@ static errcode_t init_file(struct batcher *b, __u32 index)
 		f->cuts = e4df_cluster_pieces(
 			e4df_map_extents(b->blocks, index),
 			e4df_map_inode(b->blocks, index)->data);
-	if (format_of(b, index) == E4DF_BLOCK_MAP)
+	if (mapping_format(b, index) == E4DF_BLOCK_MAP)
 		return mapping_blocks(b, index, &f->map_blocks);
 	return 0;
 }
@@ -150,24 +100,6 @@ int batcher_is_ideal(const struct batcher *b, __u32 inode)
 	return runs <= f->ideal;
 }
 
-/*
- * An upper bound: every extent may be split at the limit of the format.  With
- * bigalloc each extent of clusters cuts the file's blocks once more than holes
- * and changes of state do.
- */
-static __u32 tree_bound(const struct batcher *b, __u32 inode, __u32 pieces)
-{
-	const struct file *f = &b->files[inode];
-	blk64_t blocks;
-
-	if (format_of(b, inode) == E4DF_BLOCK_MAP)
-		return f->map_blocks;
-	blocks = (blk64_t)f->blocks << b->bits;
-	return e4df_tree_blocks(f->cuts + f->data + pieces +
-					(__u32)(blocks / 32767) + 1,
-				b->geometry->block_size);
-}
-
 static blk64_t group_of(const struct batcher *b, blk64_t blk)
 {
 	return (blk - b->geometry->first_block) / b->geometry->blocks_per_group;
@@ -203,7 +135,7 @@ int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
 		     blk64_t need, __u32 pieces)
 {
 	const struct file *f = &b->files[inode];
-	blk64_t tree = tree_bound(b, inode, pieces);
+	blk64_t tree = mapping_bound(b, inode, pieces);
 	blk64_t more_tree = tree, groups = (blk64_t)f->data + f->tree + pieces;
 
 	if (f->dirty)
@@ -220,7 +152,7 @@ int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
 
 static void promise(struct batcher *b, struct dirty *d)
 {
-	__u32 now = tree_bound(b, d->inode, 0);
+	__u32 now = mapping_bound(b, d->inode, 0);
 
 	b->promised = b->promised - d->promised + now;
 	d->promised = now;
@@ -366,18 +298,6 @@ errcode_t batcher_vacate(struct batcher *b, __u32 inode,
 			err = e4df_runs_push(&b->pending, pblk, len);
 		done += len;
 	}
-	return err;
-}
-
-errcode_t batcher_check_mapping(const struct batcher *b, __u32 inode,
-				int *is_best)
-{
-	__u32 need = 0;
-	errcode_t err = mapping_blocks(b, inode, &need);
-
-	*is_best = e4df_map_inode(b->map, inode)->format ==
-			   format_of(b, inode) &&
-		   b->files[inode].tree <= need;
 	return err;
 }
 
@@ -581,36 +501,13 @@ static errcode_t add_moves(const struct batcher *b, struct builder *w,
 	if (!b->bits)
 		return add_difference(w, AS_MOVES | AS_SPACE, 0, d->old, f->v,
 				      f->data);
-	err = layout_init(&old, b, d->inode, d->old, d->data);
+	err = mapping_layout(&old, b, d->inode, d->old, d->data);
 	if (!err)
 		err = add_difference(w, AS_MOVES, 0, old.v, now->v, now->count);
 	if (!err)
 		err = add_difference(w, AS_SPACE, b->bits, d->old, f->v,
 				     f->data);
 	free(old.own);
-	return err;
-}
-
-/* The tree blocks of a change get their lblk from the leaves they map. */
-static errcode_t name_tree_blocks(const struct batcher *b, __u32 inode,
-				  const struct layout *data,
-				  struct e4df_extent *tree)
-{
-	const struct file *f = &b->files[inode];
-	struct e4df_tree_owner nobody = { .ino = 0 };
-	unsigned int bs = b->geometry->block_size;
-	char root[E4DF_TREE_ROOT_BYTES];
-	char *images;
-	errcode_t err;
-
-	if (!f->tree)
-		return 0;
-	images = malloc((size_t)f->tree * bs);
-	if (!images)
-		return ENOMEM;
-	err = e4df_mapping_build(format_of(b, inode), &nobody, bs, data->v,
-				 data->count, tree, f->tree, root, images);
-	free(images);
 	return err;
 }
 
@@ -633,7 +530,7 @@ static errcode_t add_mapping(const struct batcher *b, struct builder *w,
 		.inode = inode,
 		.data = data->count,
 		.tree = f->tree,
-		.format = format_of(b, inode),
+		.format = mapping_format(b, inode),
 		.first = batch->extent_count,
 	};
 	batch->extent_count += count;
@@ -643,7 +540,7 @@ static errcode_t add_mapping(const struct batcher *b, struct builder *w,
 		e[i] = f->v[f->data + i];
 		e[i].pblk = (e[i].pblk << b->bits) & E4DF_PBLK_MAX;
 	}
-	return name_tree_blocks(b, inode, data, e);
+	return mapping_name(b, inode, data, e);
 }
 
 static errcode_t add_change(const struct batcher *b, struct builder *w,
@@ -653,7 +550,7 @@ static errcode_t add_change(const struct batcher *b, struct builder *w,
 	const struct file *f = &b->files[d->inode];
 	blk64_t ratio = 1ULL << b->bits;
 	struct layout now;
-	errcode_t err = layout_init(&now, b, d->inode, f->v, f->data);
+	errcode_t err = mapping_layout(&now, b, d->inode, f->v, f->data);
 
 	if (!err)
 		err = add_mapping(b, w, d->inode, &now);

@@ -3,6 +3,7 @@
  * plan_priv - what the parts of plan share; no one else includes it
  *
  *	plan_space.c	which block is whose while planning
+ *	plan_mapping.c	formats, block extents, mapping blocks
  *	plan_batch.c	changed files, and closing a batch
  *	plan_choose.c	choosing a place for a file
  *	plan_window.c	clearing it and moving in
@@ -105,6 +106,29 @@ int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
 int space_find_tight(const struct space *space, blk64_t len, blk64_t *ret,
 		     blk64_t *ret_len);
 
+/* plan_mapping.c */
+
+/* A file's data in block extents. */
+struct layout {
+	const struct e4df_extent *v;
+	struct e4df_extent *own; /* (owned) NULL where v is borrowed */
+	__u32 count;
+};
+
+/* Layouts of a file, in the planner's units, as block extents. */
+errcode_t mapping_layout(struct layout *ret, const struct batcher *b,
+			 __u32 inode, const struct e4df_extent *v, __u32 count);
+/* What a change of the file makes its mapping. */
+enum e4df_format mapping_format(const struct batcher *b, __u32 inode);
+/* Mapping blocks of the layout as planned so far, and at most. */
+errcode_t mapping_blocks(const struct batcher *b, __u32 inode, __u32 *ret);
+__u32 mapping_bound(const struct batcher *b, __u32 inode, __u32 pieces);
+/* Has a file that is clean the format it is to have, and no block too many? */
+errcode_t mapping_check(const struct batcher *b, __u32 inode, int *is_best);
+/* Mapping blocks of a change get their lblk from the leaves they map. */
+errcode_t mapping_name(const struct batcher *b, __u32 inode,
+		       const struct layout *data, struct e4df_extent *tree);
+
 /* plan_batch.c */
 errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
 		       const struct e4df_policy *policy);
@@ -133,9 +157,6 @@ void batcher_replace(struct batcher *b, __u32 inode, struct e4df_extent *v,
  */
 errcode_t batcher_vacate(struct batcher *b, __u32 inode,
 			 const struct e4df_extent *e, int is_reserved);
-/* Has a file that is clean the format it is to have, and no block too many? */
-errcode_t batcher_check_mapping(const struct batcher *b, __u32 inode,
-				int *is_best);
 /* The file gets new mapping blocks in this batch, no more than it needs. */
 errcode_t batcher_rebuild_tree(struct batcher *b, __u32 inode);
 /* The mapping block at blk must go elsewhere in this batch. */
