@@ -33,6 +33,7 @@ struct transaction {
 	const struct e4df_map *map;	/* (borrowed) */
 	const struct e4df_batch *batch; /* (borrowed) */
 	unsigned int bs;
+	unsigned int bits; /* a cluster is 2^bits blocks */
 	/* Mutable. */
 	struct e4df_stage *parts[PARTS]; /* (owned) with a journal all one */
 };
@@ -123,7 +124,7 @@ static void adjust_i_blocks(struct transaction *t,
 {
 	int is_huge = ext2fs_has_feature_huge_file(t->fs->super) &&
 		      inode->i_flags & EXT4_HUGE_FILE_FL;
-	blk64_t unit = is_huge ? 1 : t->bs / 512;
+	blk64_t unit = (is_huge ? 1ULL : t->bs / 512) << t->bits;
 	blk64_t count = ext2fs_inode_i_blocks(t->fs, EXT2_INODE(inode));
 
 	count = count + after * unit - before * unit;
@@ -245,10 +246,12 @@ static void init_bitmap(struct transaction *t, dgrp_t group,
 	const struct e4df_runs *fixed = e4df_map_fixed(t->map);
 	blk64_t first = ext2fs_group_first_block2(t->fs, group);
 	blk64_t count = (blk64_t)ext2fs_group_blocks_count(t->fs, group);
+	blk64_t ratio = 1ULL << t->bits;
 
 	memset(bitmap, 0, t->bs);
 	for (blk64_t i = 0; i < t->bs * 8ULL; i++)
-		if (i >= count || e4df_runs_is_touched(fixed, first + i, 1))
+		if (i * ratio >= count ||
+		    e4df_runs_is_touched(fixed, first + i * ratio, ratio))
 			bitmap[i / 8] |= (unsigned char)(1 << i % 8);
 	ext2fs_bg_flags_clear(t->fs, group, EXT2_BG_BLOCK_UNINIT);
 }
@@ -269,7 +272,7 @@ static errcode_t stage_bitmap(struct transaction *t, enum part part,
 	return 0;
 }
 
-/* Sets or clears the bits of one range within one group. */
+/* Sets or clears the bits of whole clusters within one group. */
 static errcode_t flip_bits(struct transaction *t, enum part part, dgrp_t group,
 			   blk64_t start, blk64_t len)
 {
@@ -281,17 +284,18 @@ static errcode_t flip_bits(struct transaction *t, enum part part, dgrp_t group,
 
 	if (err)
 		return err;
-	for (blk64_t i = start - first; i < start - first + len; i++) {
+	len >>= t->bits;
+	for (blk64_t i = (start - first) >> t->bits, left = len; left;
+	     i++, left--) {
 		unsigned char bit = (unsigned char)(1 << i % 8);
-
 		int is_free = !(bitmap[i / 8] & bit);
 
 		if (is_free != is_taken)
-			return e4df_event_fail(e4df_volume_sink(t->vol),
-					       E4DF_ET_INCONSISTENT,
-					       "block %llu is not as it was "
-					       "found in the bitmap; stopped",
-					       (unsigned long long)(first + i));
+			return e4df_event_fail(
+				e4df_volume_sink(t->vol), E4DF_ET_INCONSISTENT,
+				"block %llu is not as it was "
+				"found in the bitmap; stopped",
+				(unsigned long long)(first + (i << t->bits)));
 		bitmap[i / 8] ^= bit;
 	}
 	if (is_taken)
@@ -334,7 +338,6 @@ static errcode_t finish_group(struct transaction *t, enum part part,
 	unsigned int per_block =
 		(unsigned int)EXT2_DESC_PER_BLOCK(t->fs->super);
 	dgrp_t desc = group / per_block;
-	blk64_t blk;
 	void *image;
 	errcode_t err;
 
@@ -346,9 +349,8 @@ static errcode_t finish_group(struct transaction *t, enum part part,
 	if (err)
 		return err;
 	ext2fs_group_desc_csum_set(t->fs, group);
-	blk = ext2fs_descriptor_block_loc2(
-		t->fs, t->fs->super->s_first_data_block, desc);
-	err = stage(t, part == MARKED ? COUNTED : FREED, blk, &image);
+	err = stage(t, part == MARKED ? COUNTED : FREED,
+		    e4df_volume_desc_block(t->vol, desc), &image);
 	if (!err)
 		memcpy(image, (char *)t->fs->group_desc + (size_t)desc * t->bs,
 		       t->bs);
@@ -477,6 +479,7 @@ errcode_t e4df_commit(struct e4df_volume *vol, struct e4df_journal *journal,
 		.map = map,
 		.batch = batch,
 		.bs = e4df_volume_fs(vol)->blocksize,
+		.bits = (unsigned int)e4df_volume_fs(vol)->cluster_ratio_bits,
 	};
 	struct ext2_super_block sb = *e4df_volume_super(vol);
 	errcode_t err = stage_all(&t, &sb);

@@ -133,13 +133,11 @@ static void tell_skipped(struct run *run, int is_planned)
 {
 	for (__u32 i = 0; i < e4df_map_count(run->map); i++) {
 		const struct e4df_inode *inode = e4df_map_inode(run->map, i);
-		const struct e4df_extent *e = e4df_map_extents(run->map, i);
 		enum e4df_why why = inode->why;
-		blk64_t blocks = e4df_extents_blocks(e, inode->data);
+		struct e4df_shape shape;
 
-		if (inode->kind == E4DF_INTERNAL ||
-		    e4df_extents_runs(e, inode->data) <=
-			    e4df_map_ideal(run->map, blocks))
+		e4df_map_measure(run->map, i, &shape);
+		if (inode->kind == E4DF_INTERNAL || shape.runs <= shape.ideal)
 			continue;
 		if (why == E4DF_MOVABLE && !is_planned)
 			continue;

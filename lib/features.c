@@ -52,7 +52,7 @@ static const struct feature {
 	{ RO_COMPAT, 0x00040, "extra_isize", NULL },
 	{ RO_COMPAT, 0x00080, "snapshot", "" },
 	{ RO_COMPAT, 0x00100, "quota", NULL },
-	{ RO_COMPAT, 0x00200, "bigalloc", "" },
+	{ RO_COMPAT, 0x00200, "bigalloc", NULL },
 	{ RO_COMPAT, 0x00400, "metadata_csum", NULL },
 	{ RO_COMPAT, 0x00800, "replica", "" },
 	{ RO_COMPAT, 0x01000, "read-only",

@@ -33,6 +33,7 @@ const char *e4df_why_text(enum e4df_why why)
 		[E4DF_WHY_SWAP] = "swap file",
 		[E4DF_WHY_BLOCK_MAPPED] = "block-mapped beyond 2^32 blocks",
 		[E4DF_WHY_UNREADABLE] = "has an unreadable block",
+		[E4DF_WHY_LAST_CLUSTER] = "in the incomplete last cluster",
 		[E4DF_WHY_NO_ROOM] = "no better place",
 	};
 
@@ -98,7 +99,7 @@ static errcode_t set_fixed(struct e4df_map *map, struct e4df_runs *fixed)
 	blk64_t *reach = NULL;
 	errcode_t err;
 
-	e4df_runs_sort(fixed);
+	e4df_runs_round(fixed, g->cluster_bits, g->blocks);
 	err = e4df_runs_invert(fixed, g->first_block,
 			       g->blocks - g->first_block, &areas);
 	if (!err)
@@ -330,6 +331,30 @@ __u32 e4df_map_ideal(const struct e4df_map *map, blk64_t blocks)
 			lo = mid + 1;
 	}
 	return (__u32)lo + 1;
+}
+
+void e4df_map_measure(const struct e4df_map *map, __u32 index,
+		      struct e4df_shape *ret)
+{
+	const struct e4df_inode *inode = e4df_map_inode(map, index);
+	const struct e4df_extent *e = e4df_map_extents(map, index);
+	unsigned int bits = map->geometry.cluster_bits;
+	blk64_t clusters = 0, end = 0; /* the cluster behind the last one */
+
+	*ret = (struct e4df_shape){ .runs = 0 };
+	for (__u32 i = 0; i < inode->data; i++) {
+		blk64_t first = e[i].pblk >> bits;
+
+		ret->blocks += e[i].len;
+		if (i && bits && first + 1 == end)
+			first++; /* in the cluster where the last one ends */
+		else if (!i || first != end)
+			ret->runs++;
+		end = ((e[i].pblk + e[i].len - 1) >> bits) + 1;
+		clusters += end - first;
+	}
+	ret->ideal = e4df_map_ideal(map, clusters << bits);
+	ret->allocated = (clusters + inode->tree) << bits;
 }
 
 errcode_t e4df_map_prepare(struct e4df_map *map, const struct e4df_batch *batch)

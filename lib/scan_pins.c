@@ -212,6 +212,33 @@ static void leave_out(struct scan *s, const struct swap_page *page)
 		e4df_unreadable_tell(s->sink, inode->ino, page->blk);
 }
 
+/*
+ * A last cluster that the file system does not hold all of is no place to move
+ * to, and what is in it stays.
+ */
+errcode_t e4df_scan_pin_tail(struct scan *s)
+{
+	blk64_t end = s->geometry.blocks;
+	blk64_t start = end >> s->bits << s->bits;
+	errcode_t err;
+
+	if (start == end)
+		return 0;
+	for (__u32 i = 0; i < e4df_map_count(s->map); i++) {
+		const struct e4df_inode *inode = e4df_map_inode(s->map, i);
+		const struct e4df_extent *e = e4df_map_extents(s->map, i);
+		int is_there = 0;
+
+		for (__u32 n = 0; n < inode->data + inode->tree; n++)
+			is_there |= e[n].pblk + e[n].len > start;
+		if (is_there && inode->why == E4DF_MOVABLE)
+			e4df_map_set_why(s->map, i, E4DF_WHY_LAST_CLUSTER);
+	}
+	err = e4df_runs_push(&s->fixed, start, end - start);
+	e4df_runs_sort(&s->fixed);
+	return err;
+}
+
 errcode_t e4df_scan_find_swap(struct scan *s)
 {
 	struct swap_page *pages;

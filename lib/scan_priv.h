@@ -63,9 +63,11 @@ struct scan {
 	struct e4df_sink *sink;	 /* (borrowed) */
 	unsigned int flags;	 /* E4DF_SCAN_ */
 	struct e4df_geometry geometry;
+	unsigned int bits; /* a cluster is 2^bits blocks */
 	/* Mutable. */
 	struct e4df_map *map;	/* (owned) */
-	struct e4df_runs fixed; /* metadata of the groups */
+	struct e4df_runs fixed; /* metadata of the groups; as clusters once
+				 * each block is known to be there once */
 	struct scan_deep *deep; /* (owned) */
 	size_t deep_count, deep_alloc;
 	struct scan_node *nodes; /* (owned) the next level */
@@ -106,9 +108,12 @@ errcode_t e4df_scan_read_sorted(struct scan *s, size_t count,
 				errcode_t (*visit)(struct scan *s, size_t i,
 						   void *block));
 
-/* Do the sectors in i_blocks agree with the blocks that the inode owns? */
-void e4df_scan_check_sectors(struct scan *s, ext2_ino_t ino, blk64_t sectors,
-			     blk64_t blocks);
+/*
+ * Do the sectors in i_blocks agree with the clusters of the inode's extents,
+ * mapping blocks and xattr block?
+ */
+void e4df_scan_check_sectors(struct scan *s, __u32 index, blk64_t sectors,
+			     int has_xattr_block);
 
 /* Appends to the list in `temp`, joining what is adjacent and alike. */
 errcode_t e4df_scan_append(struct scan *s, const struct e4df_extent *e);
@@ -122,6 +127,7 @@ errcode_t e4df_scan_inode_tables(struct scan *s);
 errcode_t e4df_scan_trees(struct scan *s);
 errcode_t e4df_scan_xattrs(struct scan *s);
 errcode_t e4df_scan_bitmaps(struct scan *s, const struct e4df_runs *used);
+errcode_t e4df_scan_pin_tail(struct scan *s);
 errcode_t e4df_scan_find_boot(struct scan *s);
 
 /* Where the quota files are; then each inode in use counts for its owners, */

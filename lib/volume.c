@@ -388,6 +388,24 @@ errcode_t e4df_volume_open(const struct e4df_volume_options *o,
 	return err ? err : open_once(o, sink, ret);
 }
 
+/*
+ * With bigalloc block 0 belongs to a group also where blocks are of 1 KiB, so
+ * that all descriptors follow one block later; libext2fs 1.47 knows that of
+ * the first block of them alone (but see the kernel's descriptor_loc()).
+ */
+blk64_t e4df_volume_desc_block(const struct e4df_volume *vol, dgrp_t number)
+{
+	ext2_filsys fs = vol->fs;
+	struct ext2_super_block *sb = fs->super;
+	blk64_t blk = ext2fs_descriptor_block_loc2(fs, sb->s_first_data_block,
+						   number);
+
+	if (fs->cluster_ratio_bits && fs->blocksize == 1024 && number &&
+	    (!ext2fs_has_feature_meta_bg(sb) || number < sb->s_first_meta_bg))
+		blk++;
+	return blk;
+}
+
 errcode_t e4df_volume_reload(struct e4df_volume *vol)
 {
 	ext2_filsys fs = vol->fs;
@@ -408,10 +426,8 @@ errcode_t e4df_volume_reload(struct e4df_volume *vol)
 	if (!err && !e4df_super_is_valid(fs->super))
 		err = EXT2_ET_SB_CSUM_INVALID;
 	for (dgrp_t i = 0; i < fs->desc_blocks && !err; i++) {
-		blk64_t blk = ext2fs_descriptor_block_loc2(
-			fs, fs->super->s_first_data_block, i);
-
-		err = e4df_gate_read(vol->gate, blk, 1, at);
+		err = e4df_gate_read(vol->gate, e4df_volume_desc_block(vol, i),
+				     1, at);
 		at += fs->blocksize;
 	}
 	return err;

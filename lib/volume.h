@@ -60,6 +60,9 @@ const struct ext2_super_block *e4df_volume_super(const struct e4df_volume *vol);
 blk64_t e4df_volume_super_block(const struct e4df_volume *vol);
 unsigned int e4df_volume_super_offset(const struct e4df_volume *vol);
 
+/* The block of group descriptors with this number, of the primary copy. */
+blk64_t e4df_volume_desc_block(const struct e4df_volume *vol, dgrp_t number);
+
 /* The metadata on disk are now what this superblock counts. */
 void e4df_volume_set_super(struct e4df_volume *vol,
 			   const struct ext2_super_block *sb);

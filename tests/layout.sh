@@ -67,9 +67,16 @@ places()
 
 # breaks IMAGE
 # Prints an inode number for each place at which one of its blocks does not lie
-# directly behind the block before: as e2fsck sees it.
+# directly behind the block before: as e2fsck sees it. With bigalloc (cluster
+# is the number of blocks in one), at which its cluster does not, as debugfs
+# lists the blocks.
+cluster=1
 breaks()
 {
+	[ $cluster = 1 ] || {
+		data_breaks "$1"
+		return
+	}
 	e2fsck -fn -E fragcheck "$1" 2>/dev/null |
 		sed -nE 's/^ *([0-9]+)\(.\): expecting .*/\1/p'
 }
@@ -79,18 +86,20 @@ breaks()
 data_breaks()
 {
 	image_view "$1" | sed -nE 's/^(2|[0-9]{2,}) .*/stat <\1>/p' >stat.in
-	debugfs -f stat.in "$1" 2>/dev/null | awk '
-		/^Inode: / { ino = $2; next_blk = 0 }
+	debugfs -f stat.in "$1" 2>/dev/null | awk -v ratio=$cluster '
+		function cluster(blk) { return int(blk / ratio) }
+		/^Inode: / { ino = $2; last = "" }
 		/^\(/ {
 			n = split($0, part, /, */)
 			for (i = 1; i <= n; i++) {
-				if (part[i] !~ /^\([0-9]+(-[0-9]+)?\)/)
+				if (part[i] !~ /^\([0-9]+(-[0-9]+)?(\[u\])?\)/)
 					continue
 				sub(/^\(.*\):/, "", part[i])
 				split(part[i], blk, "-")
-				if (next_blk && next_blk != blk[1])
+				gap = cluster(blk[1]) - cluster(last)
+				if (last && gap != 1 && (gap || ratio == 1))
 					print ino
-				next_blk = (blk[2] ? blk[2] : blk[1]) + 1
+				last = blk[2] ? blk[2] : blk[1]
 			}
 		}'
 }

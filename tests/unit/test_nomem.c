@@ -123,6 +123,7 @@ static struct e4df_map *make_map(unsigned int seed, unsigned int free_percent)
 		.scattered = 80,
 		.odd_fixed = 3,
 		.immovable = 5,
+		.cluster_bits = seed < 4 ? 0 : 2,
 	};
 
 	return maps_random(&rng, &recipe);
