@@ -11,7 +11,7 @@
 /*
  * Finds a path for each of count inodes, by one look at all directories.
  * path[i] is the caller's to free; "<inode N>" where none was found.  Returns
- * ENOMEM or a read error.
+ * ENOMEM, a read error or E4DF_ET_CANCELLED.
  */
 errcode_t e4df_names_find(struct e4df_volume *vol, const struct e4df_map *map,
 			  const ext2_ino_t *ino, size_t count, char **path);

@@ -15,8 +15,8 @@
 
 /*
  * Scans; *ret is the caller's to free.  Returns E4DF_ET_INCONSISTENT (the
- * first findings went to the sink as E4DF_DAMAGE), E4DF_ET_HIBERNATED, errno
- * or a code of libext2fs.  Writes nothing.
+ * first findings went to the sink as E4DF_DAMAGE), E4DF_ET_HIBERNATED,
+ * E4DF_ET_CANCELLED, errno or a code of libext2fs.  Writes nothing.
  */
 errcode_t e4df_scan(struct e4df_volume *vol, struct e4df_sink *sink,
 		    struct e4df_map **ret);

@@ -22,7 +22,8 @@ struct e4df_digests;
 
 /*
  * Digests all data blocks of the files that the plan changes, unwritten ones
- * excepted, in logical order, at their places in `map`.
+ * excepted, in logical order, at their places in `map`.  Returns a read error,
+ * ENOMEM or E4DF_ET_CANCELLED.
  */
 errcode_t e4df_verify_digest(struct e4df_volume *vol,
 			     const struct e4df_map *map,
