@@ -23,7 +23,8 @@
 /*
  * Scans; *ret is the caller's to free.  flags: E4DF_SCAN_.  Returns
  * E4DF_ET_INCONSISTENT (the first findings went to the sink as E4DF_DAMAGE),
- * E4DF_ET_HIBERNATED, errno or a code of libext2fs.  Writes nothing.
+ * E4DF_ET_HIBERNATED, E4DF_ET_CANCELLED, errno or a code of libext2fs.  Writes
+ * nothing.
  */
 errcode_t e4df_scan(struct e4df_volume *vol, unsigned int flags,
 		    struct e4df_sink *sink, struct e4df_map **ret);

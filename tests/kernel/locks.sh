@@ -133,11 +133,12 @@ opened()
 
 cp fresh img
 attach img
-mount "$loop" mnt
+mount -o ro "$loop" mnt
 sync
 refused "is mounted on .*/mnt; unmount it" "$loop"
 refused "is mounted on .*/mnt; unmount it\|is attached to $loop" img
 umount mnt
+blockdev --flushbufs "$loop"
 if [ "$slow" ]; then
 	against "$loop" e2fsck -f -y "$loop"
 	against "$loop" resize2fs "$loop" 12M
