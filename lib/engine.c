@@ -83,6 +83,7 @@ static errcode_t do_open(struct run *run)
 		.path = o->path,
 		.offset = o->offset,
 		.journal = o->journal,
+		.undo = o->undo,
 		.tap = o->tap,
 	};
 	unsigned int when = wanted(o);
@@ -93,6 +94,8 @@ static errcode_t do_open(struct run *run)
 		v.flags |= E4DF_VOLUME_REPORT;
 	if (o->flags & E4DF_RUN_REPAIR)
 		v.flags |= E4DF_VOLUME_REPAIR;
+	if (o->flags & E4DF_RUN_REUNDO)
+		v.flags |= E4DF_VOLUME_REUNDO;
 	return e4df_volume_open(&v, run->sink, &run->vol);
 }
 
@@ -366,7 +369,7 @@ static errcode_t do_verify(struct run *run)
 	return err;
 }
 
-static void release(struct run *run)
+static errcode_t release(struct run *run)
 {
 	if (run->vol) {
 		const struct e4df_gate_counters *c =
@@ -380,14 +383,14 @@ static void release(struct run *run)
 	e4df_plan_free(run->plan);
 	e4df_journal_close(run->journal);
 	e4df_map_free(run->map);
-	e4df_volume_close(run->vol);
+	return e4df_volume_close(run->vol);
 }
 
 errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 		   struct e4df_outcome **ret)
 {
 	struct run run = { .options = options, .sink = sink };
-	errcode_t err = 0;
+	errcode_t err = 0, end;
 
 	run.outcome = calloc(1, sizeof(*run.outcome));
 	if (!run.outcome)
@@ -400,7 +403,9 @@ errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 		e4df_event_phase(sink, (int)phase->number, phase->name);
 		err = is_cancelled(&run) ? E4DF_ET_CANCELLED : phase->run(&run);
 	}
-	release(&run);
+	end = release(&run);
+	if (!err)
+		err = end;
 	if (run.outcome->block_size) /* set by describe: scanned */
 		*ret = run.outcome;
 	else
