@@ -426,6 +426,16 @@ static errcode_t write_journaled(struct transaction *t)
 	return err ? err : e4df_journal_checkpoint(t->journal, t->parts[0]);
 }
 
+/* The undo file has no say any more once a change has begun. */
+static errcode_t preserve_parts(struct transaction *t)
+{
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < PARTS && !err; i++)
+		err = e4df_stage_preserve(t->parts[i], t->gate);
+	return err;
+}
+
 static errcode_t write_part(struct transaction *t, enum part part)
 {
 	return e4df_stage_write(t->parts[part], t->gate, "the ordered commit");
@@ -484,6 +494,8 @@ errcode_t e4df_commit(struct e4df_volume *vol, struct e4df_journal *journal,
 	struct ext2_super_block sb = *e4df_volume_super(vol);
 	errcode_t err = stage_all(&t, &sb);
 
+	if (!err)
+		err = preserve_parts(&t);
 	if (!err)
 		err = journal ? write_journaled(&t) : write_ordered(&t);
 	if (!err)

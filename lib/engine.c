@@ -84,6 +84,7 @@ static errcode_t do_open(struct run *run)
 		.path = o->path,
 		.offset = o->offset,
 		.journal = o->journal,
+		.undo = o->undo,
 		.tap = o->tap,
 	};
 	unsigned int when = wanted(o);
@@ -94,6 +95,8 @@ static errcode_t do_open(struct run *run)
 		v.flags |= E4DF_VOLUME_REPORT;
 	if (o->flags & E4DF_RUN_REPAIR)
 		v.flags |= E4DF_VOLUME_REPAIR;
+	if (o->flags & E4DF_RUN_REUNDO)
+		v.flags |= E4DF_VOLUME_REUNDO;
 	return e4df_volume_open(&v, run->sink, &run->vol);
 }
 
@@ -471,7 +474,7 @@ static errcode_t conclude(struct run *run)
 
 static errcode_t release(struct run *run)
 {
-	errcode_t err = 0;
+	errcode_t err = 0, end;
 
 	if (run->vol) {
 		const struct e4df_gate_counters *c =
@@ -487,8 +490,8 @@ static errcode_t release(struct run *run)
 	free(run->seen);
 	e4df_journal_close(run->journal);
 	e4df_map_free(run->map);
-	e4df_volume_close(run->vol);
-	return err;
+	end = e4df_volume_close(run->vol);
+	return err ? err : end;
 }
 
 errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,

@@ -17,10 +17,11 @@
 #include "gate.h"
 #include "stats.h"
 
-#define E4DF_RUN_REPORT 0x1 /* open and scan only */
-#define E4DF_RUN_DRY	0x2 /* plan as well, write nothing */
-#define E4DF_RUN_REPAIR 0x4 /* e2fsck -p first if not clean */
-#define E4DF_RUN_VERIFY 0x8 /* digest what moves, before, after */
+#define E4DF_RUN_REPORT 0x1  /* open and scan only */
+#define E4DF_RUN_DRY	0x2  /* plan as well, write nothing */
+#define E4DF_RUN_REPAIR 0x4  /* e2fsck -p first if not clean */
+#define E4DF_RUN_VERIFY 0x8  /* digest what moves, before, after */
+#define E4DF_RUN_REUNDO 0x80 /* replace an undo file that does not fit */
 
 /* What is moved, or done, besides. */
 #define E4DF_RUN_MOVE_IMMUTABLE 0x10 /* immutable and append-only files */
@@ -39,6 +40,8 @@ struct e4df_options {
 	const char *path;    /* (borrowed) */
 	uint64_t offset;     /* bytes, of the file system in path */
 	const char *journal; /* (borrowed) an external one; NULL: look for it */
+	const char *undo;    /* (borrowed) where old contents are saved; NULL:
+			      * nowhere.  Of no use with REPORT and DRY */
 	unsigned int flags;  /* E4DF_RUN_ */
 	const volatile sig_atomic_t *cancel; /* (borrowed) stop when set */
 	const struct e4df_gate_tap *tap;     /* (borrowed) NULL for none */

@@ -287,6 +287,11 @@ errcode_t e4df_undo_save(struct e4df_undo *undo, uint64_t offset,
 	return err;
 }
 
+errcode_t e4df_undo_failure(const struct e4df_undo *undo)
+{
+	return undo ? undo->failure : 0;
+}
+
 void e4df_undo_follow(struct e4df_undo *undo, uint64_t offset, size_t bytes,
 		      const void *data)
 {

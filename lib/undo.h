@@ -53,6 +53,9 @@ errcode_t e4df_undo_open(const struct e4df_undo_options *options,
 errcode_t e4df_undo_save(struct e4df_undo *undo, uint64_t offset,
 			 uint64_t bytes);
 
+/* What ended the saving; 0 = nothing did. */
+errcode_t e4df_undo_failure(const struct e4df_undo *undo);
+
 /*
  * To be called after they were written: e2undo demands that it finds the
  * superblock that was written last.  NULL does nothing.

@@ -17,6 +17,7 @@
 #include "mmp.h"
 #include "probe.h"
 #include "super.h"
+#include "undo.h"
 #include "xjournal.h"
 
 struct e4df_volume {
@@ -27,6 +28,7 @@ struct e4df_volume {
 	uint64_t size;		      /* bytes, of the device or image */
 	ext2_filsys fs;		      /* (owned) */
 	struct e4df_gate *gate;	      /* (borrowed from fs->io) */
+	struct e4df_undo *undo;	      /* (owned) NULL: none */
 	struct e4df_runs super_grant; /* the superblock's block */
 	/* Mutable. */
 	struct e4df_mmp *mmp;	       /* (owned) while we hold the MMP block */
@@ -237,18 +239,48 @@ errcode_t e4df_volume_release(struct e4df_volume *vol)
 	return err;
 }
 
-void e4df_volume_close(struct e4df_volume *vol)
+errcode_t e4df_volume_close(struct e4df_volume *vol)
 {
+	errcode_t err;
+
 	if (!vol)
-		return;
+		return 0;
 	if (vol->fs) {
 		e4df_volume_release(vol);
 		ext2fs_free(vol->fs);
 	}
+	err = e4df_undo_close(vol->undo);
 	if (vol->fd >= 0)
 		close(vol->fd);
 	e4df_runs_free(&vol->super_grant);
 	free(vol);
+	return err;
+}
+
+static errcode_t open_undo(const struct e4df_volume_options *o, int fd,
+			   struct e4df_sink *sink, struct e4df_undo **ret)
+{
+	struct e4df_undo_options undo = {
+		.path = o->undo,
+		.flags = o->flags & E4DF_VOLUME_REUNDO ? E4DF_UNDO_REPLACE : 0,
+		.target = o->path,
+		.fd = fd,
+		.offset = o->offset,
+	};
+
+	return e4df_undo_open(&undo, sink, ret);
+}
+
+/* From the first write on: that is the MMP block's, where there is one. */
+static errcode_t hold_undo(struct e4df_volume *vol)
+{
+	errcode_t err;
+
+	if (!vol->options.undo)
+		return 0;
+	err = open_undo(&vol->options, vol->fd, vol->sink, &vol->undo);
+	e4df_gate_set_undo(vol->gate, vol->undo);
+	return err;
 }
 
 static errcode_t open_once(const struct e4df_volume_options *o,
@@ -276,6 +308,8 @@ static errcode_t open_once(const struct e4df_volume_options *o,
 		err = open_fs(vol);
 	if (!err)
 		err = check_journal(vol);
+	if (!err && o->flags & E4DF_VOLUME_WRITE)
+		err = hold_undo(vol);
 	if (!err && o->flags & E4DF_VOLUME_WRITE)
 		err = hold_mmp(vol);
 	if (err)
@@ -329,7 +363,7 @@ static errcode_t run_e2fsck(const struct e4df_volume_options *o,
 {
 	int fd = open(o->path, O_PATH | O_CLOEXEC);
 	char *target = name_for_e2fsck(o->path, o->offset, fd);
-	const char *argv[6] = { "e2fsck", "-p" };
+	const char *argv[8] = { "e2fsck", "-p" };
 	int status, argc = 2;
 	pid_t pid;
 
@@ -340,6 +374,10 @@ static errcode_t run_e2fsck(const struct e4df_volume_options *o,
 	if (o->journal) {
 		argv[argc++] = "-j";
 		argv[argc++] = o->journal;
+	}
+	if (o->undo) {
+		argv[argc++] = "-z";
+		argv[argc++] = o->undo;
 	}
 	argv[argc] = target;
 	pid = fork();
@@ -364,10 +402,41 @@ static errcode_t run_e2fsck(const struct e4df_volume_options *o,
 			       o->path);
 }
 
+/* What e2fsck would say, or do, about a bad undo file is not to be relied on */
+static errcode_t try_undo(const struct e4df_volume_options *o,
+			  struct e4df_sink *sink)
+{
+	struct e4df_undo *undo = NULL;
+	errcode_t err;
+	int fd;
+
+	if (!o->undo)
+		return 0;
+	fd = open(o->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	err = open_undo(o, fd, sink, &undo);
+	if (!err)
+		err = e4df_undo_close(undo);
+	close(fd);
+	return err;
+}
+
+/* e2fsck starts the undo file; the run goes on with it. */
+static errcode_t repair(struct e4df_volume_options *o, struct e4df_sink *sink)
+{
+	errcode_t err = try_undo(o, sink);
+
+	if (!err)
+		err = run_e2fsck(o, sink);
+	o->flags &= ~(unsigned int)E4DF_VOLUME_REUNDO;
+	return err;
+}
+
 errcode_t e4df_volume_open(const struct e4df_volume_options *o,
 			   struct e4df_sink *sink, struct e4df_volume **ret)
 {
-	struct e4df_volume_options look = *o;
+	struct e4df_volume_options look = *o, use = *o;
 	struct e4df_sink quiet = { .ctx = NULL };
 	errcode_t err;
 
@@ -381,11 +450,11 @@ errcode_t e4df_volume_open(const struct e4df_volume_options *o,
 		e4df_volume_close(*ret);
 	else if (err == E4DF_ET_ERROR_FS || err == E4DF_ET_NOT_CLEAN ||
 		 (err == E4DF_ET_DIRTY_JOURNAL && !o->offset))
-		err = run_e2fsck(o, sink);
+		err = repair(&use, sink);
 	else
 		err = 0; /* to be said by the real try */
 	*ret = NULL;
-	return err ? err : open_once(o, sink, ret);
+	return err ? err : open_once(&use, sink, ret);
 }
 
 /*
