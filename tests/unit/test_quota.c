@@ -392,6 +392,14 @@ static void loops(void **state)
 			put32(block(made, n) + 4 * (size_t)i, 2 + i);
 	damaged("");
 	assert_true(made->reads < 5000);
+	/* no loop, and nothing at the end of 2^24 ways */
+	make(made, E4DF_QUOTA_GROUP, 1024);
+	made->blocks = 5;
+	for (uint32_t n = 1; n < 4; n++)
+		for (size_t i = 0; i < 256; i++)
+			put32(block(made, n) + 4 * i, n + 1);
+	damaged("the tree comes twice to a block");
+	assert_true(made->reads < 10);
 }
 
 static void bad_entries(void **state)
