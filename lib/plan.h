@@ -22,6 +22,9 @@
  * An xattr block is never fragmented, and only moves out of a window.  One
  * whose owners cannot all switch to a new place at once stays.
  *
+ * With bigalloc all of this is done in clusters (cluster.h), each of which
+ * moves as a whole.
+ *
  * Blocks that a batch gives up are not taken again in the same batch (I2, I5).
  */
 #ifndef E4DF_PLAN_H

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "plan_priv.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #define SECTOR_BYTES 512 /* written completely or not at all */
 
 /* In how many units of a group's inode table the owners lie; they ascend. */
@@ -43,25 +46,35 @@ static int is_stuck(const struct e4df_map *map, __u32 index,
 	unsigned int inode_bytes = g->block_size / g->inodes_per_block;
 	unsigned int per_sector =
 		inode_bytes < SECTOR_BYTES ? SECTOR_BYTES / inode_bytes : 1;
+	blk64_t quota;
 
 	if (policy->flags & E4DF_POLICY_ORDERED &&
 	    count_units(map, index, per_sector) > 1)
 		return 1;
-	return xattr_switches(map, index) + 5ULL > policy->log_blocks;
+	quota = (blk64_t)xattr_switches(map, index) * g->quota_files;
+	if (quota > g->quota_blocks)
+		quota = g->quota_blocks;
+	return xattr_switches(map, index) + 5 + quota > policy->log_blocks;
 }
 
 errcode_t xattr_pin(struct e4df_map *map, const struct e4df_policy *policy)
 {
-	int is_changed = 0;
+	__u32 *stuck = NULL;
+	size_t count = 0, alloc = 0;
+	errcode_t err = 0;
 
-	for (__u32 i = 0; i < e4df_map_count(map); i++) {
+	for (__u32 i = 0; i < e4df_map_count(map) && !err; i++) {
 		const struct e4df_inode *inode = e4df_map_inode(map, i);
 
 		if (inode->kind != E4DF_XATTR || inode->why != E4DF_MOVABLE ||
 		    !is_stuck(map, i, policy))
 			continue;
-		e4df_map_set_why(map, i, E4DF_WHY_NO_ROOM);
-		is_changed = 1;
+		err = e4df_grow(&stuck, &alloc, count + 1, sizeof(*stuck));
+		if (!err)
+			stuck[count++] = i;
 	}
-	return is_changed ? e4df_map_refix(map) : 0;
+	if (!err && count)
+		err = e4df_map_pin(map, stuck, count, E4DF_WHY_NO_ROOM);
+	free(stuck);
+	return err;
 }

@@ -7,7 +7,8 @@
  * blocks, behind the end of file too: logical number, written or unwritten,
  * and the bytes if written.  Physical block numbers, i_blocks and the number
  * of extents are left out, so a defragmenter must not change anything here.
- * The last line is a digest of all lines.
+ * The files of the feature quota, which hold sums over i_blocks, are left out,
+ * too.  The last line is a digest of all lines.
  *
  * The image is only read; a journal that waits for recovery is ignored.
  * Shares no code with the defragmenter, as it is to be its judge.
@@ -243,6 +244,15 @@ static bool is_in_use(struct summer *s, ext2_ino_t ino,
 	       ext2fs_test_inode_bitmap2(s->fs->inode_map, ino);
 }
 
+static bool is_quota(const struct summer *s, ext2_ino_t ino)
+{
+	struct ext2_super_block *sb = s->fs->super;
+
+	return ext2fs_has_feature_quota(sb) &&
+	       (ino == sb->s_usr_quota_inum || ino == sb->s_grp_quota_inum ||
+		ino == sb->s_prj_quota_inum);
+}
+
 static void sum_all_inodes(struct summer *s)
 {
 	size_t size = EXT2_INODE_SIZE(s->fs->super);
@@ -261,7 +271,7 @@ static void sum_all_inodes(struct summer *s)
 		     "reading the inode behind", ino);
 		if (!ino)
 			break;
-		if (is_in_use(s, ino, inode))
+		if (is_in_use(s, ino, inode) && !is_quota(s, ino))
 			sum_inode(s, ino, inode);
 	}
 	ext2fs_close_inode_scan(scan);
