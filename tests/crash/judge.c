@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/loop.h>
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 #include <ext2fs/ext2fs.h>
 
+#include "../tools/contents.h"
 #include "../tools/sum.h"
 #include "../tools/tool.h"
 
@@ -51,21 +53,34 @@ static void add(struct judge_set *set, uint64_t sum)
 
 /* -- programs ------------------------------------------------------------- */
 
-/* Runs a program with its output in a file; returns its exit status. */
+/*
+ * Runs a program with its output in a file; returns its exit status.  What
+ * ends the enumeration ends it behind the state that is being judged, so a
+ * program does not get to see the signal of a terminal.
+ */
 static int run(const char *output, const char *const argv[])
 {
 	extern char **environ;
 	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	sigset_t blocked;
 	int status = 0, err;
 	pid_t pid;
 
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGINT);
+	sigaddset(&blocked, SIGTERM);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &blocked);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, output,
 					 O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
-	err = posix_spawnp(&pid, argv[0], &files, NULL,
+	err = posix_spawnp(&pid, argv[0], &files, &attr,
 			   (char *const *)(uintptr_t)argv, environ);
 	posix_spawn_file_actions_destroy(&files);
+	posix_spawnattr_destroy(&attr);
 	if (err)
 		die("%s: %s", argv[0], strerror(err));
 	while (waitpid(pid, &status, 0) < 0)
@@ -74,29 +89,106 @@ static int run(const char *output, const char *const argv[])
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
-static void read_sum(struct judge *j, char *sum, size_t size)
+/* Up to two options, with the external journal if there is one. */
+static int run_e2fsck(const struct judge *j, const char *option,
+		      const char *extended)
 {
-	const char *const argv[] = { j->imgsum, j->work, NULL };
-	FILE *f;
+	const struct judge_options *o = j->options;
+	const char *argv[8] = { "e2fsck", option };
+	int n = 2;
 
-	memset(sum, 0, size);
-	if (run("sum", argv))
-		return; /* equals no sum */
-	f = fopen("sum", "re");
-	if (!f || !fgets(sum, (int)size, f))
-		sum[0] = '\0';
+	if (extended) {
+		argv[n++] = "-E";
+		argv[n++] = extended;
+	}
+	if (o->journal) {
+		argv[n++] = "-j";
+		argv[n++] = o->journal;
+	}
+	argv[n] = o->work;
+	return run("log", argv);
+}
+
+/* -- the files ------------------------------------------------------------ */
+
+static uint64_t content_of(void *ctx, blk64_t blk)
+{
+	return disk_content(ctx, (size_t)blk);
+}
+
+/* The digest of all files; 0 where they cannot be read. */
+static uint64_t sum_files(struct judge *j)
+{
+	struct contents c = { .block = content_of, .ctx = j->disk };
+	errcode_t err;
+
+	err = ext2fs_open(j->options->work, EXT2_FLAG_64BITS, 0, 0,
+			  unix_io_manager, &c.fs);
+	if (err)
+		return 0;
+	err = ext2fs_read_inode_bitmap(c.fs);
+	if (!err)
+		err = contents_sum(&c);
+	ext2fs_free(c.fs);
+	return err ? 0 : c.sum;
+}
+
+static uint64_t sum_output(const char *name)
+{
+	uint64_t sum = SUM_START;
+	char line[4096];
+	FILE *f = fopen(name, "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		sum = sum_bytes(sum, line, strlen(line));
 	if (f)
 		fclose(f);
+	return sum;
+}
+
+/* -- the external journal ------------------------------------------------- */
+
+static void load_journal(struct judge *j)
+{
+	struct stat st;
+	FILE *f = fopen(j->options->journal, "re");
+
+	if (!f || fstat(fileno(f), &st) < 0)
+		die("%s: %s", j->options->journal, strerror(errno));
+	j->journal_size = (size_t)st.st_size;
+	j->journal = must_alloc(malloc(j->journal_size));
+	if (fread(j->journal, 1, j->journal_size, f) != j->journal_size)
+		die("%s cannot be read", j->options->journal);
+	fclose(f);
+}
+
+/* e2fsck may write to it: each state begins with the one of the start. */
+static void restore_journal(const struct judge *j)
+{
+	FILE *f = fopen(j->options->journal, "r+e");
+
+	if (!f || fwrite(j->journal, 1, j->journal_size, f) != j->journal_size)
+		die("%s: %s", j->options->journal, strerror(errno));
+	fclose(f);
 }
 
 /* -- recovery ------------------------------------------------------------- */
 
 static const char *recover_by_e2fsck(struct judge *j)
 {
-	const char *const argv[] = { "e2fsck",	     "-p",    "-E",
-				     "journal_only", j->work, NULL };
+	if (run_e2fsck(j, "-p", "journal_only") > 1)
+		return "e2fsck -p does not replay";
+	return NULL;
+}
 
-	return run("log", argv) > 1 ? "e2fsck -p does not replay" : NULL;
+static const char *repair(struct judge *j)
+{
+	if (run_e2fsck(j, "-p", NULL) <= 1)
+		return NULL;
+	j->gave_up++;
+	if (run_e2fsck(j, "-fy", NULL) > 1)
+		return "e2fsck -fy cannot repair it";
+	return NULL;
 }
 
 /* Attaches the image to a loop device; it detaches itself when unused. */
@@ -126,22 +218,49 @@ static int attach(const char *image, char *name, size_t size)
 	return loop;
 }
 
-static const char *recover_by_mount(struct judge *j)
+static void detach(void)
 {
-	char name[32];
-	int loop = attach(j->work, name, sizeof(name));
-	int err = mount(name, "mnt", "ext4", 0, "noinit_itable") < 0;
-
-	close(loop);
-	if (err)
-		return "the kernel does not mount it";
 	for (int try = 0; umount2("mnt", 0) < 0; try++) {
 		if (errno != EBUSY || try > 100)
 			die("umount: %s", strerror(errno));
 		usleep(10000);
 	}
+}
+
+/* Mounts work; the kernel replays its journal. */
+static int mount_work(const struct judge *j, unsigned long flags)
+{
+	char name[32];
+	int loop = attach(j->options->work, name, sizeof(name));
+	int err = mount(name, "mnt", "ext4", flags, "noinit_itable") < 0;
+
+	close(loop);
+	return err;
+}
+
+static const char *recover_by_mount(struct judge *j)
+{
+	if (mount_work(j, 0))
+		return "the kernel does not mount it";
+	detach();
 	return NULL;
 }
+
+/* What the kernel shows of an image that was not repaired; 0 = nothing. */
+static uint64_t sum_view(const struct judge *j)
+{
+	const char *const argv[] = { j->options->treesum, "mnt", NULL };
+	uint64_t sum = 0;
+
+	if (mount_work(j, MS_RDONLY))
+		return 0;
+	if (!run("view", argv))
+		sum = sum_output("view");
+	detach();
+	return sum;
+}
+
+/* -- the checks ----------------------------------------------------------- */
 
 /* e2fsck -n says 0, but "? no", of counts in the superblock that are wrong. */
 static int has_question(void)
@@ -170,18 +289,41 @@ static int has_error_mark(const struct disk *disk)
 
 static const char *check(struct judge *j)
 {
-	const char *const argv[] = { "e2fsck", "-fn", j->work, NULL };
-	char sum[sizeof(j->wanted)];
-
-	if (run("log", argv) || has_question())
+	if (run_e2fsck(j, "-fn", NULL) || has_question())
 		return "e2fsck -fn finds errors";
 	if (has_error_mark(j->disk))
 		return "the file system is marked as having errors";
 	if (memcmp(j->disk->work, j->boot, sizeof(j->boot)))
 		return "the boot block is not what it was";
-	read_sum(j, sum, sizeof(sum));
-	return strcmp(sum, j->wanted) ? "the files are not what they were" :
-					NULL;
+	return sum_files(j) == j->files ? NULL :
+					  "the files are not what they were";
+}
+
+/* Nobody has repaired anything yet, and looking does not. */
+static const char *check_unrepaired(struct judge *j, enum judge_recovery how)
+{
+	uint64_t sum = disk_sum(j->disk);
+
+	if (sum_files(j) != j->files)
+		return "unrepaired, the files are not what they were";
+	if (how != JUDGE_MOUNT)
+		return NULL;
+	if (sum_view(j) != j->view)
+		return "the kernel does not show the files as they were";
+	disk_look(j->disk);
+	return disk_sum(j->disk) == sum ? NULL :
+					  "a read-only mount has changed it";
+}
+
+static const char *recover(struct judge *j, enum judge_recovery how)
+{
+	const char *reason;
+
+	if (!j->options->is_ordered)
+		return how == JUDGE_MOUNT ? recover_by_mount(j) :
+					    recover_by_e2fsck(j);
+	reason = check_unrepaired(j, how);
+	return reason ? reason : repair(j);
 }
 
 enum judge_verdict judge_work(struct judge *j, enum judge_recovery how)
@@ -190,43 +332,48 @@ enum judge_verdict judge_work(struct judge *j, enum judge_recovery how)
 
 	if (has(&j->before, before))
 		return JUDGE_SEEN;
-	j->reason = how == JUDGE_MOUNT ? recover_by_mount(j) :
-					 recover_by_e2fsck(j);
+	j->reason = recover(j, how);
 	j->recovered++;
 	disk_look(j->disk);
-	if (j->reason)
-		return JUDGE_BAD;
 	behind = disk_sum_no_log(j->disk);
-	if (!has(&j->behind, behind)) {
+	if (!j->reason && !has(&j->behind, behind)) {
 		j->reason = check(j);
 		j->checked++;
-		if (j->reason)
-			return JUDGE_BAD;
-		add(&j->behind, behind);
 	}
+	if (j->journal)
+		restore_journal(j);
+	if (j->reason)
+		return JUDGE_BAD;
+	add(&j->behind, behind);
 	add(&j->before, before);
 	return JUDGE_GOOD;
 }
 
-void judge_open(struct judge *j, struct disk *disk, const char *work,
-		const char *imgsum)
+void judge_open(struct judge *j, struct disk *disk,
+		const struct judge_options *options)
 {
 	memset(j, 0, sizeof(*j));
 	j->disk = disk;
-	j->work = work;
-	j->imgsum = imgsum;
+	j->options = options;
 	memcpy(j->boot, disk->base, sizeof(j->boot));
 	/* Equal states must give equal images: no clock. */
 	setenv("E2FSPROGS_FAKE_TIME", "1700000000", 1);
 	if (mkdir("mnt", 0700) < 0 && errno != EEXIST)
 		die("mnt: %s", strerror(errno));
-	read_sum(j, j->wanted, sizeof(j->wanted));
-	if (!j->wanted[0])
-		die("%s does not work", imgsum);
+	if (options->journal)
+		load_journal(j);
+	j->files = sum_files(j);
+	if (!j->files)
+		die("%s cannot be read", options->work);
+	if (options->is_ordered && options->treesum)
+		j->view = sum_view(j);
+	if (options->is_ordered && options->treesum && !j->view)
+		die("%s cannot be mounted", options->work);
 }
 
 void judge_close(struct judge *j)
 {
 	free(j->before.v);
 	free(j->behind.v);
+	free(j->journal);
 }
