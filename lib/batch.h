@@ -38,11 +38,18 @@ struct e4df_move {
 	__u32 flags; /* E4DF_EXTENT_UNWRITTEN: nothing to copy */
 };
 
+/* How an inode's mapping is written on disk. */
+enum e4df_format {
+	E4DF_EXTENTS,
+	E4DF_BLOCK_MAP, /* indirect blocks, as ext2 and ext3 have them */
+};
+
 /* One inode's new mapping: `data` extents by lblk, then its `tree` blocks. */
 struct e4df_change {
-	__u32 inode;  /* index into the map */
-	__u32 data;   /* number of data extents */
-	__u32 tree;   /* number of mapping blocks, parents first */
+	__u32 inode; /* index into the map */
+	__u32 data;  /* number of data extents */
+	__u32 tree;  /* number of mapping blocks, parents first */
+	enum e4df_format format;
 	size_t first; /* index into the batch's extents */
 };
 

@@ -156,7 +156,7 @@ static errcode_t stage_change(struct transaction *t,
 		};
 
 		memcpy(tree, data + change->data, change->tree * sizeof(*tree));
-		err = e4df_mapping_build(before, &owner, t->bs, data,
+		err = e4df_mapping_build(change->format, &owner, t->bs, data,
 					 change->data, tree, change->tree,
 					 inode->i_block, images);
 	} else {
@@ -173,6 +173,8 @@ static errcode_t stage_change(struct transaction *t,
 	free(images);
 	if (err)
 		return err;
+	if (change->format == E4DF_EXTENTS)
+		inode->i_flags |= EXT4_EXTENTS_FL;
 	adjust_i_blocks(t, inode, before->tree, change->tree);
 	return ext2fs_inode_csum_set(t->fs, before->ino, inode);
 }

@@ -149,9 +149,35 @@ static void tell_skipped(struct run *run, int is_planned)
 	}
 }
 
+static unsigned int scan_flags(const struct run *run)
+{
+	unsigned int flags = run->options->flags;
+
+	return (flags & E4DF_RUN_MOVE_IMMUTABLE ? E4DF_SCAN_IMMUTABLE : 0U) |
+	       (flags & E4DF_RUN_MOVE_BOOT ? E4DF_SCAN_BOOT : 0U) |
+	       (flags & E4DF_RUN_CONVERT ? E4DF_SCAN_CONVERT : 0U);
+}
+
+/* Extents are only for file systems that have the feature. */
+static errcode_t check_convert(struct run *run)
+{
+	if (!(run->options->flags & E4DF_RUN_CONVERT) ||
+	    ext2fs_has_feature_extents(e4df_volume_fs(run->vol)->super))
+		return 0;
+	return e4df_event_fail(run->sink, E4DF_ET_FEATURE,
+			       "%s does not have the feature extent, so "
+			       "nothing can be converted; nothing done (see "
+			       "tune2fs -O extent)",
+			       run->options->path);
+}
+
 static errcode_t do_scan(struct run *run)
 {
-	errcode_t err = e4df_scan(run->vol, run->sink, &run->map);
+	errcode_t err = check_convert(run);
+
+	if (!err)
+		err = e4df_scan(run->vol, scan_flags(run), run->sink,
+				&run->map);
 
 	if (err)
 		return err;
@@ -244,6 +270,9 @@ static errcode_t do_plan(struct run *run)
 {
 	const struct e4df_geometry *g = e4df_map_geometry(run->map);
 	struct e4df_policy policy = {
+		.flags = run->options->flags & E4DF_RUN_CONVERT ?
+				 E4DF_POLICY_CONVERT :
+				 0,
 		.batch_blocks = BATCH_BYTES / g->block_size,
 		.cancel = run->options->cancel,
 	};
@@ -354,7 +383,7 @@ static errcode_t do_verify(struct run *run)
 		tell_skipped(run, 1);
 		return 0;
 	}
-	err = e4df_verify_layout(run->vol, run->map);
+	err = e4df_verify_layout(run->vol, scan_flags(run), run->map);
 	if (err || !run->digests)
 		return err;
 	err = e4df_verify_digest(run->vol, run->map, run->plan, &after);

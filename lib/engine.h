@@ -22,6 +22,11 @@
 #define E4DF_RUN_REPAIR 0x4 /* e2fsck -p first if not clean */
 #define E4DF_RUN_VERIFY 0x8 /* digest what moves, before, after */
 
+/* What is moved, or done, besides. */
+#define E4DF_RUN_MOVE_IMMUTABLE 0x10 /* immutable and append-only files */
+#define E4DF_RUN_MOVE_BOOT	0x20 /* below /boot with a boot sector */
+#define E4DF_RUN_CONVERT	0x40 /* block maps become extent trees */
+
 enum e4df_phase {
 	E4DF_PHASE_OPEN = 1,
 	E4DF_PHASE_SCAN,

@@ -178,9 +178,10 @@ void e4df_map_set_why(struct e4df_map *map, __u32 index, enum e4df_why why)
 	map->inodes[index].why = why & 31;
 }
 
-void e4df_map_set_block_mapped(struct e4df_map *map, __u32 index)
+void e4df_map_set_format(struct e4df_map *map, __u32 index,
+			 enum e4df_format format)
 {
-	map->inodes[index].is_block_mapped = 1;
+	map->inodes[index].format = format & 1;
 }
 
 static errcode_t fix_immovable(struct e4df_map *map)
@@ -322,6 +323,7 @@ void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch)
 		}
 		inode->data = c->data;
 		inode->tree = c->tree & 0x7fffff;
+		inode->format = c->format & 1;
 		memcpy(map->extents + inode->first, batch->extents + c->first,
 		       need * sizeof(*map->extents));
 	}
@@ -348,8 +350,7 @@ int e4df_map_is_equal(const struct e4df_map *a, const struct e4df_map *b)
 
 		if (x->ino != y->ino || x->data != y->data ||
 		    x->tree != y->tree || x->kind != y->kind ||
-		    x->why != y->why ||
-		    x->is_block_mapped != y->is_block_mapped ||
+		    x->why != y->why || x->format != y->format ||
 		    memcmp(e4df_map_extents(a, i), e4df_map_extents(b, i),
 			   ((size_t)x->data + x->tree) * sizeof(*a->extents)))
 			return 0;

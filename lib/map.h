@@ -36,12 +36,12 @@ const char *e4df_why_text(enum e4df_why why);
 
 struct e4df_inode {
 	ext2_ino_t ino;
-	__u32 first;	 /* index of its first extent */
-	__u32 data;	 /* number of data extents */
-	__u32 tree : 23; /* number of mapping blocks, behind the data */
-	__u32 is_block_mapped : 1;
-	__u32 kind : 3; /* enum e4df_kind */
-	__u32 why : 5;	/* enum e4df_why */
+	__u32 first;	  /* index of its first extent */
+	__u32 data;	  /* number of data extents */
+	__u32 tree : 23;  /* number of mapping blocks, behind the data */
+	__u32 format : 1; /* enum e4df_format */
+	__u32 kind : 3;	  /* enum e4df_kind */
+	__u32 why : 5;	  /* enum e4df_why */
 };
 _Static_assert(sizeof(struct e4df_inode) == 16, "as the header says");
 
@@ -74,7 +74,8 @@ errcode_t e4df_map_set_extents(struct e4df_map *map, __u32 index,
 			       const struct e4df_extent *extents, __u32 data,
 			       __u32 tree);
 void e4df_map_set_why(struct e4df_map *map, __u32 index, enum e4df_why why);
-void e4df_map_set_block_mapped(struct e4df_map *map, __u32 index);
+void e4df_map_set_format(struct e4df_map *map, __u32 index,
+			 enum e4df_format format);
 
 /* Ends building: fixed and free become the map's, and what the two allow. */
 errcode_t e4df_map_finish(struct e4df_map *map, struct e4df_runs *fixed,

@@ -8,11 +8,10 @@
 #ifndef E4DF_MAPPING_H
 #define E4DF_MAPPING_H
 
-#include "map.h"
 #include "tree.h"
 
-/* Mapping blocks that this inode needs for these data extents. */
-__u32 e4df_mapping_blocks(const struct e4df_inode *inode,
+/* Mapping blocks that these data extents need in a format. */
+__u32 e4df_mapping_blocks(enum e4df_format format,
 			  const struct e4df_extent *data, __u32 count,
 			  unsigned int block_size);
 
@@ -21,7 +20,7 @@ __u32 e4df_mapping_blocks(const struct e4df_inode *inode,
  * one block for each of tree[].  Sets what scan would find in tree[] besides
  * the block numbers.  Returns ENOMEM.
  */
-errcode_t e4df_mapping_build(const struct e4df_inode *inode,
+errcode_t e4df_mapping_build(enum e4df_format format,
 			     const struct e4df_tree_owner *owner,
 			     unsigned int block_size,
 			     const struct e4df_extent *data, __u32 data_count,

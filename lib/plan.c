@@ -330,7 +330,7 @@ static errcode_t rebuild_trees(struct batcher *b)
 
 	for (__u32 i = 0; i < e4df_map_count(b->map) && !err; i++) {
 		if (e4df_map_inode(b->map, i)->why != E4DF_MOVABLE ||
-		    batcher_has_small_tree(b, i))
+		    batcher_has_best_mapping(b, i))
 			continue;
 		if (!batcher_has_room(b, i, 0, 0, 0))
 			err = batcher_close(b);

@@ -17,7 +17,7 @@
  * improves nothing; that last pass is dropped.  So a second run, which would
  * begin with the same pass, changes nothing (P5), and the outcome depends on
  * nothing but the map and the policy (P4).  Extent trees that are larger than
- * need be are rebuilt when no data is left to move.
+ * need be are rebuilt, and block maps converted, when no data is left to move.
  *
  * Blocks that a batch gives up are not taken again in the same batch (I2, I5).
  */
@@ -28,7 +28,10 @@
 
 #include "map.h"
 
+#define E4DF_POLICY_CONVERT 0x1 /* block maps become extent trees */
+
 struct e4df_policy {
+	unsigned int flags;   /* E4DF_POLICY_ */
 	blk64_t batch_blocks; /* data after which a batch is closed */
 	__u32 log_blocks;     /* metadata blocks of one transaction */
 	const volatile sig_atomic_t *cancel; /* (borrowed) NULL for none */

@@ -7,10 +7,18 @@
 
 #include "mapping.h"
 
+/* What a change of the file makes its mapping. */
+static enum e4df_format format_of(const struct batcher *b, __u32 inode)
+{
+	return b->policy->flags & E4DF_POLICY_CONVERT ?
+		       E4DF_EXTENTS :
+		       e4df_map_inode(b->map, inode)->format;
+}
+
 /* Mapping blocks of the layout as planned so far. */
 static __u32 mapping_blocks(const struct batcher *b, __u32 inode)
 {
-	return e4df_mapping_blocks(e4df_map_inode(b->map, inode),
+	return e4df_mapping_blocks(format_of(b, inode),
 				   batcher_layout(b, inode),
 				   b->files[inode].data,
 				   b->geometry->block_size);
@@ -40,7 +48,7 @@ errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
 		f->blocks = (__u32)e4df_extents_blocks(e4df_map_extents(map, i),
 						       inode->data);
 		f->ideal = e4df_map_ideal(map, f->blocks);
-		if (inode->is_block_mapped)
+		if (format_of(b, i) == E4DF_BLOCK_MAP)
 			f->map_blocks = mapping_blocks(b, i);
 	}
 	return space_init(&b->space, map);
@@ -95,7 +103,7 @@ static __u32 tree_bound(const struct batcher *b, __u32 inode, __u32 pieces)
 {
 	const struct file *f = &b->files[inode];
 
-	if (e4df_map_inode(b->map, inode)->is_block_mapped)
+	if (format_of(b, inode) == E4DF_BLOCK_MAP)
 		return f->map_blocks;
 	return e4df_tree_blocks(f->data + pieces + f->blocks / 32767 + 1,
 				b->geometry->block_size);
@@ -302,9 +310,10 @@ errcode_t batcher_vacate(struct batcher *b, __u32 inode,
 	return err;
 }
 
-int batcher_has_small_tree(const struct batcher *b, __u32 inode)
+int batcher_has_best_mapping(const struct batcher *b, __u32 inode)
 {
-	return b->files[inode].tree <= mapping_blocks(b, inode);
+	return e4df_map_inode(b->map, inode)->format == format_of(b, inode) &&
+	       b->files[inode].tree <= mapping_blocks(b, inode);
 }
 
 errcode_t batcher_rebuild_tree(struct batcher *b, __u32 inode)
@@ -492,6 +501,7 @@ static errcode_t add_change(struct batcher *b, struct builder *w,
 		.inode = d->inode,
 		.data = f->data,
 		.tree = f->tree,
+		.format = format_of(b, d->inode),
 		.first = batch->extent_count,
 	};
 	memcpy(batch->extents + batch->extent_count, f->v,
@@ -552,8 +562,8 @@ static errcode_t name_tree_blocks(struct batcher *b, __u32 inode)
 	images = malloc((size_t)f->tree * bs);
 	if (!images)
 		return ENOMEM;
-	err = e4df_mapping_build(e4df_map_inode(b->map, inode), &nobody, bs,
-				 f->v, f->data, f->v + f->data, f->tree, root,
+	err = e4df_mapping_build(format_of(b, inode), &nobody, bs, f->v,
+				 f->data, f->v + f->data, f->tree, root,
 				 images);
 	free(images);
 	return err;

@@ -124,8 +124,8 @@ void batcher_replace(struct batcher *b, __u32 inode, struct e4df_extent *v,
  */
 errcode_t batcher_vacate(struct batcher *b, __u32 inode,
 			 const struct e4df_extent *e, int is_reserved);
-/* Has a file that is clean no more mapping blocks than its extents need? */
-int batcher_has_small_tree(const struct batcher *b, __u32 inode);
+/* Has a file that is clean the format it is to have, and no block too many? */
+int batcher_has_best_mapping(const struct batcher *b, __u32 inode);
 /* The file gets new mapping blocks in this batch, no more than it needs. */
 errcode_t batcher_rebuild_tree(struct batcher *b, __u32 inode);
 /* The mapping block at blk must go elsewhere in this batch. */
@@ -153,6 +153,8 @@ struct place {
 
 /* Where a file would be near its inode: the first block of that group. */
 blk64_t choose_goal(const struct batcher *b, __u32 inode);
+/* Is there a free run that holds the file, which needs no more than one? */
+int choose_is_placeable(const struct batcher *b, __u32 inode);
 
 /* The cheapest place for the file; *is_found tells whether there is one. */
 errcode_t choose_place(struct batcher *b, __u32 inode, unsigned int flags,

@@ -176,7 +176,7 @@ static errcode_t run_steps(struct scan *s)
 		err = e4df_map_new(&s->geometry, &s->map);
 	if (!err)
 		err = e4df_scan_group_metadata(s);
-	if (!err)
+	if (!err && !(s->flags & E4DF_SCAN_BOOT))
 		err = e4df_scan_find_boot(s);
 	if (!err)
 		err = e4df_scan_inode_tables(s);
@@ -206,11 +206,12 @@ static errcode_t run_steps(struct scan *s)
 	return err;
 }
 
-errcode_t e4df_scan(struct e4df_volume *vol, struct e4df_sink *sink,
-		    struct e4df_map **ret)
+errcode_t e4df_scan(struct e4df_volume *vol, unsigned int flags,
+		    struct e4df_sink *sink, struct e4df_map **ret)
 {
 	struct scan s = {
 		.vol = vol,
+		.flags = flags,
 		.sink = sink,
 		.fs = e4df_volume_fs(vol),
 		.gate = e4df_volume_gate(vol),

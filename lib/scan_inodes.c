@@ -64,13 +64,14 @@ static enum e4df_why why_of(struct scan *s, ext2_ino_t ino, enum e4df_kind kind,
 {
 	if (kind == E4DF_INTERNAL)
 		return E4DF_WHY_INTERNAL;
-	if (inode->i_flags & (EXT2_IMMUTABLE_FL | EXT2_APPEND_FL))
+	if (inode->i_flags & (EXT2_IMMUTABLE_FL | EXT2_APPEND_FL) &&
+	    !(s->flags & E4DF_SCAN_IMMUTABLE))
 		return E4DF_WHY_IMMUTABLE;
 	if (s->boot_count &&
 	    bsearch(&ino, s->boot, s->boot_count, sizeof(ino), compare_inos))
 		return E4DF_WHY_BOOT;
 	if (!(inode->i_flags & EXT4_EXTENTS_FL) &&
-	    s->geometry.blocks > 1ULL << 32)
+	    !(s->flags & E4DF_SCAN_CONVERT) && s->geometry.blocks > 1ULL << 32)
 		return E4DF_WHY_BLOCK_MAPPED;
 	return E4DF_MOVABLE;
 }
@@ -222,7 +223,7 @@ static errcode_t scan_block_map(struct scan *s, __u32 index, ext2_ino_t ino,
 	errcode_t err;
 
 	s->temp_count = 0;
-	e4df_map_set_block_mapped(s->map, index);
+	e4df_map_set_format(s->map, index, E4DF_BLOCK_MAP);
 	err = ext2fs_block_iterate3(s->fs, ino, BLOCK_FLAG_READ_ONLY, NULL,
 				    visit_block, &walk);
 	if (!err)

@@ -49,6 +49,7 @@ struct scan {
 	struct e4df_volume *vol; /* (borrowed) */
 	ext2_filsys fs;		 /* (borrowed from vol) */
 	struct e4df_gate *gate;	 /* (borrowed from vol) */
+	unsigned int flags;	 /* E4DF_SCAN_ */
 	struct e4df_sink *sink;	 /* (borrowed) */
 	struct e4df_geometry geometry;
 	/* Mutable. */

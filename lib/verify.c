@@ -11,7 +11,7 @@
 
 #define READ_BYTES (1 << 20)
 
-errcode_t e4df_verify_layout(struct e4df_volume *vol,
+errcode_t e4df_verify_layout(struct e4df_volume *vol, unsigned int flags,
 			     const struct e4df_map *expected)
 {
 	struct e4df_sink *sink = e4df_volume_sink(vol);
@@ -19,7 +19,7 @@ errcode_t e4df_verify_layout(struct e4df_volume *vol,
 	errcode_t err = e4df_volume_reload(vol);
 
 	if (!err)
-		err = e4df_scan(vol, sink, &map);
+		err = e4df_scan(vol, flags, sink, &map);
 	if (!err && !e4df_map_is_equal(map, expected))
 		err = e4df_event_fail(sink, E4DF_ET_VERIFY,
 				      "the layout is not the one that was "

@@ -10,11 +10,12 @@
 #include "volume.h"
 
 /*
- * Reads the file system again from disk, scans it, and compares with the map
+ * Reads the file system again from disk, scans it (flags as for e4df_scan),
+ * and compares with the map
  * that the plan has led to.  Returns E4DF_ET_VERIFY, explained, and what scan
  * returns.
  */
-errcode_t e4df_verify_layout(struct e4df_volume *vol,
+errcode_t e4df_verify_layout(struct e4df_volume *vol, unsigned int flags,
 			     const struct e4df_map *expected);
 
 /* The files that a plan changes, each with a digest of its blocks. */

@@ -10,7 +10,13 @@
 #include <unistd.h>
 
 /* Options without a letter. */
-enum { KEY_VERIFY = 0x100, KEY_JSON };
+enum {
+	KEY_CONVERT = 0x100,
+	KEY_MOVE_BOOT,
+	KEY_MOVE_IMMUTABLE,
+	KEY_VERIFY,
+	KEY_JSON,
+};
 
 /* The one table behind parsing and --help. */
 static const struct row {
@@ -36,6 +42,12 @@ static const struct row {
 	  "offset=N: the file system begins N bytes from the start" },
 	{ 'j', NULL, "journal", 0, 0,
 	  "where an external journal is, to see that it is empty" },
+	{ KEY_CONVERT, "convert-extents", NULL, E4DF_RUN_CONVERT, 0,
+	  "turn indirect blocks into extents" },
+	{ KEY_MOVE_BOOT, "move-boot", NULL, E4DF_RUN_MOVE_BOOT, 0,
+	  "move what is below /boot, though there is a boot sector" },
+	{ KEY_MOVE_IMMUTABLE, "move-immutable", NULL, E4DF_RUN_MOVE_IMMUTABLE,
+	  0, "move immutable and append-only files, too" },
 	{ KEY_VERIFY, "verify", NULL, E4DF_RUN_VERIFY, 0,
 	  "compare the moved data with what was read before" },
 	{ KEY_JSON, "json", NULL, 0, OPTIONS_JSON,
@@ -48,7 +60,8 @@ static const struct row {
 
 static const char usage[] =
 	"Usage: " PROGRAM " [-cnpqvV] [-C fd] [-E extended-options]\n"
-	"                   [-j journal] [--verify] [--json]\n"
+	"                   [-j journal] [--convert-extents] [--move-boot]\n"
+	"                   [--move-immutable] [--verify] [--json]\n"
 	"                   device|image[?offset=N]\n";
 
 void options_print_help(FILE *out)
@@ -58,7 +71,7 @@ void options_print_help(FILE *out)
 		const struct row *row = &rows[i];
 		char form[32];
 
-		if (row->key >= KEY_VERIFY)
+		if (row->key >= KEY_CONVERT)
 			snprintf(form, sizeof(form), "--%s", row->name);
 		else
 			snprintf(form, sizeof(form), "-%c%s%s%s%s", row->key,
@@ -207,7 +220,7 @@ static enum status parse_options(int argc, char **argv, int *has_offset,
 	int key;
 
 	for (size_t i = 0; i < ROWS; i++) {
-		if (rows[i].key < KEY_VERIFY) {
+		if (rows[i].key < KEY_CONVERT) {
 			*letter++ = (char)rows[i].key;
 			if (rows[i].value)
 				*letter++ = ':';

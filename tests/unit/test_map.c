@@ -199,7 +199,10 @@ static void apply(void **state)
 		{ 61, E4DF_EXTENT_UNWRITTEN, 7, 1 },
 		{ 80, E4DF_EXTENT_UNWRITTEN, 8, 2 },
 	};
-	struct e4df_change changes[] = { { 0, 2, 2, 0 }, { 2, 2, 0, 4 } };
+	struct e4df_change changes[] = {
+		{ .inode = 0, .data = 2, .tree = 2, .first = 0 },
+		{ .inode = 2, .data = 2, .tree = 0, .first = 4 },
+	};
 	struct e4df_range taken[] = {
 		{ 70, 5 }, { 77, 1 }, { 80, 2 }, { 90, 1 }, { 92, 1 },
 	};
