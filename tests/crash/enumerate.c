@@ -57,6 +57,7 @@ struct options {
 	const char *journal; /* an external one; NULL = none */
 	const char *treesum; /* for mounts of what is ordered */
 	int is_ordered;
+	int is_lax; /* let the states alone say what is wrong with a run */
 	uint64_t seed;
 	uint64_t each;	  /* at most so many of prefix, single, but */
 	uint64_t random;  /* so many of each of the others, in an epoch */
@@ -158,6 +159,8 @@ static void check_discipline(const struct enumeration *e)
 
 	if (first->offset != SUPERBLOCK_OFFSET || first->bytes < 512)
 		die("the run does not begin with the superblock");
+	if (!e->record.is_flushed)
+		die("the run does not end with a flush");
 	memset(&sb, 0, sizeof(sb));
 	memcpy(&sb, first->data, 512);
 	is_ordered = !(sb.s_state & EXT2_VALID_FS);
@@ -199,7 +202,8 @@ static void survey(const struct enumeration *e)
 	uint64_t reused = survey_reused(o->image, &e->record);
 	uint64_t depths[SURVEY_DEPTHS], deep = 0;
 
-	check_discipline(e);
+	if (!o->is_lax)
+		check_discipline(e);
 	print_run(e);
 	printf("%llu blocks freed and used again; trees of depth 0/1/2: ",
 	       (unsigned long long)reused);
@@ -381,6 +385,7 @@ enum {
 	OPT_TREESUM,
 	OPT_JOURNAL,
 	OPT_ORDERED,
+	OPT_LAX,
 	OPT_SEED,
 	OPT_EACH,
 	OPT_RANDOM,
@@ -399,6 +404,7 @@ static const struct option long_options[] = {
 	{ "treesum", required_argument, NULL, OPT_TREESUM },
 	{ "journal", required_argument, NULL, OPT_JOURNAL },
 	{ "ordered", no_argument, NULL, OPT_ORDERED },
+	{ "lax", no_argument, NULL, OPT_LAX },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "each", required_argument, NULL, OPT_EACH },
 	{ "random", required_argument, NULL, OPT_RANDOM },
@@ -415,7 +421,7 @@ static const struct option long_options[] = {
 
 static _Noreturn void usage(void)
 {
-	die("usage: enumerate --dir=EMPTY-DIRECTORY [--ordered] "
+	die("usage: enumerate --dir=EMPTY-DIRECTORY [--ordered] [--lax] "
 	    "[--treesum=PROGRAM] [--journal=FILE] [--seed=N] [--each=N] "
 	    "[--random=N] [--rounds=N] [--seconds=N] [--mounts=N] "
 	    "[--batches=N] [--reused=N] [--depth=N] "
@@ -448,6 +454,8 @@ static void parse_option(struct options *o, int opt)
 		o->journal = optarg;
 	else if (opt == OPT_ORDERED)
 		o->is_ordered = 1;
+	else if (opt == OPT_LAX)
+		o->is_lax = 1;
 	else if (opt == OPT_ONLY)
 		o->only = optarg;
 	else

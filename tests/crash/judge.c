@@ -133,6 +133,58 @@ static uint64_t sum_files(struct judge *j)
 	return err ? 0 : c.sum;
 }
 
+static int visit_block(ext2_filsys fs, blk64_t *blk, e2_blkcnt_t lblk,
+		       blk64_t ref_blk, int ref_offset, void *data)
+{
+	int *is_marked = data;
+
+	(void)lblk;
+	(void)ref_blk;
+	(void)ref_offset;
+	if (!ext2fs_test_block_bitmap2(fs->block_map, *blk))
+		*is_marked = 0;
+	return *is_marked ? 0 : BLOCK_ABORT;
+}
+
+static int are_marked(ext2_filsys fs)
+{
+	struct ext2_inode inode;
+	ext2_inode_scan scan;
+	ext2_ino_t ino;
+	int is_marked = 1;
+
+	if (ext2fs_open_inode_scan(fs, 0, &scan))
+		return 0;
+	while (is_marked && !ext2fs_get_next_inode(scan, &ino, &inode) && ino)
+		if (inode.i_links_count &&
+		    ext2fs_inode_has_valid_blocks2(fs, &inode) &&
+		    ext2fs_block_iterate3(fs, ino, BLOCK_FLAG_READ_ONLY, NULL,
+					  visit_block, &is_marked))
+			is_marked = 0;
+	ext2fs_close_inode_scan(scan);
+	return is_marked;
+}
+
+/*
+ * Is every block of a file marked as in use, so that a kernel that goes on
+ * without a check does not give it to another one?  Checksums of bitmaps may
+ * be wrong; the kernel then leaves the group alone.
+ */
+static int has_marked_files(const struct judge *j)
+{
+	ext2_filsys fs;
+	int is_marked = 0;
+
+	if (ext2fs_open(j->options->work,
+			EXT2_FLAG_64BITS | EXT2_FLAG_IGNORE_CSUM_ERRORS, 0, 0,
+			unix_io_manager, &fs))
+		return 0;
+	if (!ext2fs_read_bitmaps(fs))
+		is_marked = are_marked(fs);
+	ext2fs_free(fs);
+	return is_marked;
+}
+
 static uint64_t sum_output(const char *name)
 {
 	uint64_t sum = SUM_START;
@@ -306,6 +358,8 @@ static const char *check_unrepaired(struct judge *j, enum judge_recovery how)
 
 	if (sum_files(j) != j->files)
 		return "unrepaired, the files are not what they were";
+	if (!has_marked_files(j))
+		return "unrepaired, blocks of files are marked as free";
 	if (how != JUDGE_MOUNT)
 		return NULL;
 	if (sum_view(j) != j->view)

@@ -6,8 +6,9 @@
  * (-p and not -y: that is what runs at boot, and where -y asks, -p gives up),
  * or a mount by the kernel.
  *
- * ORDERED: before any repair the digest of all files is what it was, and, for
- * the states that are mounted, what the kernel shows as well.  Then `e2fsck
+ * ORDERED: before any repair the digest of all files is what it was, no block
+ * of them is marked as free, and, for the states that are mounted, what the
+ * kernel shows is what it was as well.  Then `e2fsck
  * -p' repairs, or `e2fsck -fy' where -p gives up, which is counted apart.
  *
  * Either way `e2fsck -fn' must then find nothing at all to repair, and the

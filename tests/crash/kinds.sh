@@ -33,21 +33,6 @@ mkimg rare 32M -b 1024 -J size=2 \
 "$TOOLS/jsb" -f rare | grep -q 'fast commit' || fail "no fast commits"
 journaled rare "v3, 64 bits" --batches=10 --each=4
 
-# Files in the first group's small gaps, and groups whose bitmap on disk was
-# never written.
-mkimg uninit 24M -b 1024 -J size=1 -G 1
-seq 10000 19999 >small
-truncate -s 37888 small
-seq 100000 299999 >big
-truncate -s 1200000 big
-{
-	for i in {1..150}; do echo "write small s$i"; done
-	for i in {1..150..2}; do echo "rm s$i"; done
-	echo "write big b1"
-	echo "write big b2"
-} >commands
-E2FSPROGS_FAKE_TIME=1600000000 debugfs -w -f commands uninit \
-	>/dev/null 2>debugfs.err
-dumpe2fs uninit 2>/dev/null | grep -q 'Group 1:.*BLOCK_UNINIT' ||
-	fail "no group is BLOCK_UNINIT"
+# Groups whose bitmap on disk was never written.
+make_short uninit -J size=1
 journaled uninit "v3, 64 bits" --batches=1 --random=20

@@ -44,21 +44,7 @@ mkimg ext2 8M -t ext2 -b 1024 -N 256
 ordered ext2 --batches=2
 
 # Groups whose bitmap on disk was never written.
-mkimg uninit 24M -b 1024 -O ^has_journal -G 1
-seq 10000 19999 >small
-truncate -s 37888 small
-seq 100000 299999 >big
-truncate -s 1200000 big
-{
-	for i in {1..180}; do echo "write small s$i"; done
-	for i in {1..180..2}; do echo "rm s$i"; done
-	echo "write big b1"
-	echo "write big b2"
-} >commands
-E2FSPROGS_FAKE_TIME=1600000000 debugfs -w -f commands uninit \
-	>/dev/null 2>debugfs.err
-dumpe2fs uninit 2>/dev/null | grep -q 'Group 1:.*BLOCK_UNINIT' ||
-	fail "no group is BLOCK_UNINIT"
+make_short uninit -O ^has_journal
 ordered uninit --batches=1 --random=10
 
 # A journal of version 1, and one that is not in the file system.

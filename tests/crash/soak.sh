@@ -128,7 +128,7 @@ round()
 	}
 	echo "seed $1: $round"
 	set -- --seed="$1" --stop="$tmp/stop" \
-		--each="${CRASH_EACH:-40}" --random="${CRASH_RANDOM:-8}"
+		--each="${CRASH_EACH:-60}" --random="${CRASH_RANDOM:-16}"
 	if [ $SOAK_SECONDS != 0 ]; then
 		set -- "$@" --seconds=$((ends - $(date +%s) + 1))
 	fi
@@ -174,13 +174,10 @@ worker()
 # Adds up the lines of all jobs, and shows each round with the total.
 add_up()
 {
-	local line tried good=0 different=0 mounted=0 rounds=0 seconds
+	local line good=0 different=0 mounted=0 rounds=0 seconds
 
-	while :; do
-		IFS= read -r line || {
-			[ $? -gt 128 ] && continue # a signal
-			break
-		}
+	trap '' INT TERM # the jobs end first
+	while IFS= read -r line; do
 		case $line in
 		*" states good, "*)
 			set -- $line
