@@ -252,8 +252,8 @@ static _Noreturn void report(struct enumeration *e,
 	printf("again: --seed=%llu --only=%zu:%s:%llu%s\n",
 	       (unsigned long long)e->seed, s->epoch, states_name(s->kind),
 	       (unsigned long long)s->number, is_mount ? ":mount" : "");
-	while (log && fgets(line, sizeof(line), log))
-		printf("\t%s", line);
+	for (int i = 0; i < 20 && log && fgets(line, sizeof(line), log); i++)
+		printf("\t%.*s\n", (int)strcspn(line, "\n"), line);
 	disk_undo(&e->disk);
 	states_make(&e->disk, epoch, s, e->seed);
 	write_all("failed.img", e->disk.work, e->disk.bytes);

@@ -10,14 +10,14 @@
 #	SOAK_STATES	end as soon as so many were tried (0: no such limit)
 #	SOAK_SEED	of the first round (drawn from the clock)
 #	SOAK_JOBS	rounds at a time (one for each processor)
-#	SOAK_KEEP	where to keep what fails (./soak-failures)
+#	SOAK_KEEP	where to keep what fails, by seed (./soak-failures)
 #	SOAK_ONLY	a seed: that round alone
 #
 # ^C ends it with the sum. Exit status 0 if all states were good.
 
 : "${SOAK_SECONDS:=600}" "${SOAK_STATES:=0}" "${SOAK_ONLY:=}"
 : "${SOAK_SEED:=$(date +%s)}" "${SOAK_JOBS:=$(nproc)}"
-CRASH_KEEP=$(realpath -m "${SOAK_KEEP:-soak-failures}")
+keep=$(realpath -m "${SOAK_KEEP:-soak-failures}")
 : "${CRASH_MOUNTS:=3}"
 
 . "${0%/*}/images.sh"
@@ -151,20 +151,23 @@ worker()
 	local seed=$((SOAK_SEED + $1)) status
 
 	mkdir "job$1"
-	cd "job$1"
+	cd "job$1" || return
 	while is_time && [ ! -e "$tmp/stop" ]; do
 		status=0
 		(
 			trap - EXIT ERR
+			CRASH_KEEP=$keep/$seed
 			round $seed
 		) >round.out 2>&1 || status=$?
 		cat round.out
-		rm -rf ./*
 		if [ $status != 0 ]; then
 			echo "seed $seed: status $status"
+			mkdir -p "$keep/$seed"
+			cp round.out "$keep/$seed/"
 			: >"$tmp/stop"
 			: >"$tmp/failed"
 		fi
+		rm -rf ./*
 		seed=$((seed + SOAK_JOBS))
 	done
 }
