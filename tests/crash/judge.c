@@ -270,31 +270,55 @@ static int attach(const char *image, char *name, size_t size)
 	return loop;
 }
 
-static void detach(void)
+/* A mount of work on the directory mnt. */
+struct mounted {
+	int loop;
+	char name[32]; /* of the loop device */
+};
+
+/* The kernel replays the journal, if there is one.  Returns 0 for success. */
+static int mount_work(const struct judge *j, unsigned long flags,
+		      struct mounted *m)
 {
+	m->loop = attach(j->options->work, m->name, sizeof(m->name));
+	if (!mount(m->name, "mnt", "ext4", flags, "noinit_itable"))
+		return 0;
+	close(m->loop);
+	return 1;
+}
+
+/*
+ * When umount returns, the file system may still be alive: whoever flushes the
+ * block device at that moment holds it, and the rest is done when he lets go.
+ * Until then the kernel does not give the device to another one.
+ */
+static void unmount(struct mounted *m)
+{
+	int fd = -1;
+
 	for (int try = 0; umount2("mnt", 0) < 0; try++) {
-		if (errno != EBUSY || try > 100)
+		if (errno != EBUSY || try > 1000)
 			die("umount: %s", strerror(errno));
 		usleep(10000);
 	}
-}
-
-/* Mounts work; the kernel replays its journal. */
-static int mount_work(const struct judge *j, unsigned long flags)
-{
-	char name[32];
-	int loop = attach(j->options->work, name, sizeof(name));
-	int err = mount(name, "mnt", "ext4", flags, "noinit_itable") < 0;
-
-	close(loop);
-	return err;
+	for (int try = 0; fd < 0; try++) {
+		fd = open(m->name, O_RDONLY | O_EXCL | O_CLOEXEC);
+		if (fd < 0 && (errno != EBUSY || try > 1000))
+			die("%s: %s", m->name, strerror(errno));
+		if (fd < 0)
+			usleep(10000);
+	}
+	close(fd);
+	close(m->loop);
 }
 
 static const char *recover_by_mount(struct judge *j)
 {
-	if (mount_work(j, 0))
+	struct mounted m;
+
+	if (mount_work(j, 0, &m))
 		return "the kernel does not mount it";
-	detach();
+	unmount(&m);
 	return NULL;
 }
 
@@ -302,13 +326,14 @@ static const char *recover_by_mount(struct judge *j)
 static uint64_t sum_view(const struct judge *j)
 {
 	const char *const argv[] = { j->options->treesum, "mnt", NULL };
+	struct mounted m;
 	uint64_t sum = 0;
 
-	if (mount_work(j, MS_RDONLY))
+	if (mount_work(j, MS_RDONLY, &m))
 		return 0;
 	if (!run("view", argv))
 		sum = sum_output("view");
-	detach();
+	unmount(&m);
 	return sum;
 }
 
