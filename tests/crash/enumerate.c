@@ -57,6 +57,7 @@ struct options {
 	const char *journal; /* an external one; NULL = none */
 	const char *treesum; /* for mounts of what is ordered */
 	int is_ordered;
+	int is_converted; /* block maps to extents */
 	int is_lax; /* let the states alone say what is wrong with a run */
 	uint64_t seed;
 	uint64_t each;	  /* at most so many of prefix, single, but */
@@ -138,6 +139,7 @@ static void record_run(struct enumeration *e)
 	struct e4df_options options = {
 		.path = "run.img",
 		.journal = e->options->journal,
+		.flags = e->options->is_converted ? E4DF_RUN_CONVERT : 0,
 		.tap = &tap,
 	};
 	errcode_t err;
@@ -385,6 +387,7 @@ enum {
 	OPT_TREESUM,
 	OPT_JOURNAL,
 	OPT_ORDERED,
+	OPT_CONVERT,
 	OPT_LAX,
 	OPT_SEED,
 	OPT_EACH,
@@ -404,6 +407,7 @@ static const struct option long_options[] = {
 	{ "treesum", required_argument, NULL, OPT_TREESUM },
 	{ "journal", required_argument, NULL, OPT_JOURNAL },
 	{ "ordered", no_argument, NULL, OPT_ORDERED },
+	{ "convert", no_argument, NULL, OPT_CONVERT },
 	{ "lax", no_argument, NULL, OPT_LAX },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "each", required_argument, NULL, OPT_EACH },
@@ -422,6 +426,7 @@ static const struct option long_options[] = {
 static _Noreturn void usage(void)
 {
 	die("usage: enumerate --dir=EMPTY-DIRECTORY [--ordered] [--lax] "
+	    "[--convert] "
 	    "[--treesum=PROGRAM] [--journal=FILE] [--seed=N] [--each=N] "
 	    "[--random=N] [--rounds=N] [--seconds=N] [--mounts=N] "
 	    "[--batches=N] [--reused=N] [--depth=N] "
@@ -454,6 +459,8 @@ static void parse_option(struct options *o, int opt)
 		o->journal = optarg;
 	else if (opt == OPT_ORDERED)
 		o->is_ordered = 1;
+	else if (opt == OPT_CONVERT)
+		o->is_converted = 1;
 	else if (opt == OPT_LAX)
 		o->is_lax = 1;
 	else if (opt == OPT_ONLY)
@@ -475,6 +482,8 @@ static void parse(struct options *o, int argc, char **argv)
 		die("--journal is for --ordered without mounts");
 	if (o->mounts && o->is_ordered && !o->treesum)
 		die("mounts of what is ordered need --treesum");
+	if (o->mounts && o->is_ordered && o->is_converted)
+		die("the kernel shows that an ordered file was converted");
 	o->image = must_alloc(realpath(argv[optind], NULL));
 	if (o->treesum)
 		o->treesum = must_alloc(realpath(o->treesum, NULL));
@@ -525,6 +534,7 @@ int main(int argc, char **argv)
 	e.how.journal = options.journal;
 	e.how.treesum = options.mounts ? options.treesum : NULL;
 	e.how.is_ordered = options.is_ordered;
+	e.how.is_converted = options.is_converted;
 	if (chdir(options.dir) < 0)
 		die("%s: %s", options.dir, strerror(errno));
 	disk_open(&e.disk, options.image, e.how.work);

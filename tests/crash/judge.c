@@ -119,7 +119,11 @@ static uint64_t content_of(void *ctx, blk64_t blk)
 /* The digest of all files; 0 where they cannot be read. */
 static uint64_t sum_files(struct judge *j)
 {
-	struct contents c = { .block = content_of, .ctx = j->disk };
+	struct contents c = {
+		.block = content_of,
+		.ctx = j->disk,
+		.ignored_flags = j->options->is_converted ? EXT4_EXTENTS_FL : 0,
+	};
 	errcode_t err;
 
 	err = ext2fs_open(j->options->work, EXT2_FLAG_64BITS, 0, 0,

@@ -46,6 +46,7 @@ struct judge_options {
 	const char *journal; /* (borrowed) of an external one; NULL: none */
 	const char *treesum; /* (borrowed) the tool; NULL: no mounts */
 	int is_ordered;
+	int is_converted; /* files may come to be mapped by extents */
 };
 
 struct judge {

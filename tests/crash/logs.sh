@@ -26,7 +26,7 @@ for bs in 1024 4096; do
 			small "$image" $bs -O ^metadata_csum,^64bit,uninit_bg
 			"$TOOLS/jsb" -c $log -b $bits "$image" >/dev/null
 			journaled "$image" "$log, $bits bits" --batches=2 \
-				--each=6
+				--each=4 --random=1
 		done
 	done
 	small csum-$bs $bs -O ^64bit
@@ -39,6 +39,11 @@ done
 mkimg old 16M -b 1024 -J size=1 -I 128 -O ^metadata_csum,^64bit,uninit_bg
 "$TOOLS/fragment" -s 3 -f 40 -p 75 -m 2048 -k 1 old
 journaled old "none, 32 bits" --batches=10 --depth=2 --each=6
+
+# Files of ext3 that become files of ext4.
+small convert 1024 -O ^extent,^64bit
+tune2fs -O extent convert >/dev/null
+journaled convert "v3, 32 bits" --convert --batches=2
 
 # A journal that is mapped by indirect blocks, from before the file system had
 # extents; and files from then.

@@ -20,7 +20,7 @@ for bs in 1024 4096; do
 		^metadata_csum,^uninit_bg; do
 		image=ordered-$bs-$csum
 		fragmented "$image" $bs -O "^has_journal,$csum"
-		ordered "$image" --batches=3 --reused=50
+		ordered "$image" --batches=3 --reused=50 --each=5 --random=1
 	done
 done
 
@@ -42,6 +42,12 @@ ordered rare --batches=3 --each=4
 mkimg ext2 8M -t ext2 -b 1024 -N 256
 "$TOOLS/fragment" -s 9 -f 30 -p 75 -m 512 -k 1 ext2
 ordered ext2 --batches=2
+
+# The same, as its files become files of ext4.
+mkimg convert 8M -b 1024 -N 256 -O ^has_journal,^extent,^64bit
+"$TOOLS/fragment" -s 9 -f 30 -p 75 -m 512 -k 1 convert
+tune2fs -O extent convert >/dev/null
+ordered convert --convert --batches=2 --mounts=0
 
 # Groups whose bitmap on disk was never written.
 make_short uninit -O ^has_journal

@@ -243,8 +243,9 @@ static errcode_t sum_inode(struct summer *s, ext2_ino_t ino,
 	       "atime=%u ctime=%u mtime=%u dtime=%u flags=%x gen=%u ver=%u",
 	       ino, in->i_mode, in->i_links_count, inode_uid(*in),
 	       inode_gid(*in), (unsigned long long)EXT2_I_SIZE(in), in->i_atime,
-	       in->i_ctime, in->i_mtime, in->i_dtime, in->i_flags,
-	       in->i_generation, in->osd1.linux1.l_i_version);
+	       in->i_ctime, in->i_mtime, in->i_dtime,
+	       in->i_flags & ~s->c->ignored_flags, in->i_generation,
+	       in->osd1.linux1.l_i_version);
 	if (EXT2_INODE_SIZE(s->fs->super) > EXT2_GOOD_OLD_INODE_SIZE)
 		append_upper_half(line, &len, in);
 	append(line, &len, " acl=%d xattrs=%016llx data=%016llx",

@@ -23,7 +23,8 @@ struct contents {
 	void (*line)(void *ctx, const char *line);
 	/* contents_block() of a block; NULL: it is read from fs. */
 	uint64_t (*block)(void *ctx, blk64_t blk);
-	void *ctx; /* (borrowed) of the two */
+	void *ctx;	     /* (borrowed) of the two */
+	__u32 ignored_flags; /* of inodes: taken for not set */
 	/* Set by contents_sum(). */
 	uint64_t sum;	  /* digest of all lines */
 	ext2_ino_t ino;	  /* where it came to an end */
