@@ -67,7 +67,7 @@ journaled()
 # mounts.
 ordered()
 {
-	local image=$1 seldom=$((mounts ? 60 : 0))
+	local image=$1 seldom=$((mounts * 2))
 
 	shift
 	tidy "$image"

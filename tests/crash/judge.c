@@ -329,7 +329,7 @@ static const char *recover_by_mount(struct judge *j)
 /* What the kernel shows of an image that was not repaired; 0 = nothing. */
 static uint64_t sum_view(const struct judge *j)
 {
-	const char *const argv[] = { j->options->treesum, "mnt", NULL };
+	const char *const argv[] = { j->options->treesum, "-1q", "mnt", NULL };
 	struct mounted m;
 	uint64_t sum = 0;
 
