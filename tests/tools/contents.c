@@ -263,6 +263,15 @@ static bool is_in_use(struct summer *s, ext2_ino_t ino,
 	       ext2fs_test_inode_bitmap2(s->fs->inode_map, ino);
 }
 
+static bool is_quota(const struct summer *s, ext2_ino_t ino)
+{
+	struct ext2_super_block *sb = s->fs->super;
+
+	return ext2fs_has_feature_quota(sb) &&
+	       (ino == sb->s_usr_quota_inum || ino == sb->s_grp_quota_inum ||
+		ino == sb->s_prj_quota_inum);
+}
+
 static errcode_t sum_all_inodes(struct summer *s,
 				struct ext2_inode_large *inode, size_t size)
 {
@@ -278,7 +287,8 @@ static errcode_t sum_all_inodes(struct summer *s,
 						 EXT2_INODE(inode), (int)size);
 		if (err)
 			during(&whole, "reading it", err);
-		else if (whole.ino && is_in_use(s, whole.ino, inode))
+		else if (whole.ino && is_in_use(s, whole.ino, inode) &&
+			 !is_quota(s, whole.ino))
 			err = sum_inode(s, whole.ino, inode);
 	} while (!err && whole.ino);
 	ext2fs_close_inode_scan(scan);

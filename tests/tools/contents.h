@@ -7,6 +7,8 @@
  * blocks, behind the end of file too: logical number, written or unwritten,
  * and the bytes if written.  Physical block numbers, i_blocks and the number
  * of extents are left out, so a defragmenter must not change anything here.
+ * The files of the feature quota, which hold sums over i_blocks, are left out,
+ * too.
  *
  * Shares no code with the defragmenter, as it is to be its judge.
  */
