@@ -39,7 +39,8 @@ mkimg rare 16M -b 1024 -O ^has_journal
 ordered rare --batches=3 --each=4
 
 # ext2 as it was: all files mapped by indirect blocks.
-mkimg ext2 8M -t ext2 -b 1024 -N 256
+mkimg ext2 8M -b 1024 -N 256 -I 128 \
+	-O ^has_journal,^extent,^64bit,^metadata_csum,^flex_bg,^huge_file
 "$TOOLS/fragment" -s 9 -f 30 -p 75 -m 512 -k 1 ext2
 ordered ext2 --batches=2
 
@@ -53,10 +54,11 @@ ordered convert --convert --batches=2 --mounts=0
 make_short uninit -O ^has_journal
 ordered uninit --batches=1 --random=10
 
-# A journal of version 1, and one that is not in the file system.
+# A journal of version 1, and one that is not in the file system. (The kernel
+# wants the features of version 2, and the other file.)
 fragmented version1 1024 -J size=1
 "$TOOLS/jsb" -t 1 version1 >/dev/null
-ordered version1 --batches=3
+ordered version1 --batches=3 --mounts=0
 mkimg log 4M -b 4096 -O journal_dev
 fragmented external 4096 -O ^has_journal
 fsdebug external "feature has_journal" "ssv journal_dev 0x0801" \
