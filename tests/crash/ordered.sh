@@ -59,9 +59,10 @@ ordered uninit --batches=1 --random=10
 fragmented version1 1024 -J size=1
 "$TOOLS/jsb" -t 1 version1 >/dev/null
 ordered version1 --batches=3 --mounts=0
-mkimg log 4M -b 4096 -O journal_dev
+uuid=0b5a2f1e-7c1d-4f7e-8f5c-63a4d5e1c0de # on no device: e2fsck looks there
+mkimg log 4M -b 4096 -O journal_dev -U $uuid
 fragmented external 4096 -O ^has_journal
 fsdebug external "feature has_journal" "ssv journal_dev 0x0801" \
-	"ssv journal_uuid 5a3f6d70-1d2c-4e9b-8a51-0e4f0ff5e700" >/dev/null
+	"ssv journal_uuid $uuid" >/dev/null
 tidy -j log external
 enumerate external --ordered --batches=3 --mounts=0 --journal=log
