@@ -39,7 +39,8 @@ mkimg rare 16M -b 1024 -O ^has_journal
 ordered rare --batches=3 --each=4
 
 # ext2 as it was: all files mapped by indirect blocks.
-mkimg ext2 8M -t ext2 -b 1024 -N 256
+mkimg ext2 8M -b 1024 -N 256 -I 128 \
+	-O ^has_journal,^extent,^64bit,^metadata_csum,^flex_bg,^huge_file
 "$TOOLS/fragment" -s 9 -f 30 -p 75 -m 512 -k 1 ext2
 ordered ext2 --batches=2
 
@@ -53,13 +54,15 @@ ordered convert --convert --batches=2 --mounts=0
 make_short uninit -O ^has_journal
 ordered uninit --batches=1 --random=10
 
-# A journal of version 1, and one that is not in the file system.
+# A journal of version 1, and one that is not in the file system. (The kernel
+# wants the features of version 2, and the other file.)
 fragmented version1 1024 -J size=1
 "$TOOLS/jsb" -t 1 version1 >/dev/null
-ordered version1 --batches=3
-mkimg log 4M -b 4096 -O journal_dev
+ordered version1 --batches=3 --mounts=0
+uuid=0b5a2f1e-7c1d-4f7e-8f5c-63a4d5e1c0de # on no device: e2fsck looks there
+mkimg log 4M -b 4096 -O journal_dev -U $uuid
 fragmented external 4096 -O ^has_journal
 fsdebug external "feature has_journal" "ssv journal_dev 0x0801" \
-	"ssv journal_uuid 5a3f6d70-1d2c-4e9b-8a51-0e4f0ff5e700" >/dev/null
+	"ssv journal_uuid $uuid" >/dev/null
 tidy -j log external
 enumerate external --ordered --batches=3 --mounts=0 --journal=log
