@@ -235,7 +235,12 @@ errcode_t e4df_map_add_xattr(struct e4df_map *map, blk64_t pblk,
 			     const ext2_ino_t *owners, __u32 count,
 			     enum e4df_why why)
 {
-	const struct e4df_extent e = { .pblk = pblk & E4DF_PBLK_MAX, .len = 1 };
+	blk64_t mask = (1ULL << map->geometry.cluster_bits) - 1;
+	const struct e4df_extent e = {
+		.pblk = pblk & E4DF_PBLK_MAX,
+		.lblk = (__u32)(pblk & mask),
+		.len = 1,
+	};
 	__u32 index;
 	errcode_t err;
 

@@ -91,7 +91,8 @@ errcode_t e4df_map_set_extents(struct e4df_map *map, __u32 index,
 void e4df_map_set_why(struct e4df_map *map, __u32 index, enum e4df_why why);
 /*
  * An xattr block: behind all inodes, by first owner, as if it were a file of
- * one data block.  The owners ascend.  Not with bigalloc: there they are fixed.
+ * one data block.  The owners ascend.  Its logical number is its
+ * place in its cluster, which it keeps.
  */
 errcode_t e4df_map_add_xattr(struct e4df_map *map, blk64_t pblk,
 			     const ext2_ino_t *owners, __u32 count,

@@ -17,8 +17,9 @@ static errcode_t init_file(struct batcher *b, __u32 index)
 	f->blocks = (__u32)e4df_extents_blocks(e4df_map_extents(b->map, index),
 					       inode->data);
 	f->ideal = e4df_map_ideal(b->map, f->blocks);
-	f->switches =
-		inode->kind == E4DF_XATTR ? xattr_switches(b->map, index) : 1;
+	f->switches = inode->kind == E4DF_XATTR ?
+			      xattr_switches(b->blocks, index) :
+			      1;
 	if (b->bits)
 		f->cuts = e4df_cluster_pieces(
 			e4df_map_extents(b->blocks, index),
@@ -508,7 +509,7 @@ static errcode_t add_moves(const struct batcher *b, struct builder *w,
 
 	/* Not copied: what commit writes has its place in its checksum. */
 	if (e4df_map_inode(b->map, d->inode)->kind == E4DF_XATTR)
-		return add_space(w, 0, d->old->pblk, f->v->pblk, 1);
+		return add_space(w, b->bits, d->old->pblk, f->v->pblk, 1);
 	if (!b->bits)
 		return add_difference(w, AS_MOVES | AS_SPACE, 0, d->old, f->v,
 				      f->data);

@@ -59,7 +59,6 @@ static errcode_t visit_xattr(struct scan *s, size_t i, void *block)
 {
 	struct ext2_ext_attr_header *head = block;
 	const struct scan_xattr *x = &s->xattrs[i];
-	errcode_t err;
 	__u32 refs;
 
 	if (!is_first(s, i))
@@ -76,12 +75,7 @@ static errcode_t visit_xattr(struct scan *s, size_t i, void *block)
 				 "xattr block has %u "
 				 "owners, should have %u",
 				 refs, ext2fs_le32_to_cpu(head->h_refcount));
-	err = e4df_scan_quota_xattrs(s, i, refs, head);
-	if (err || !s->bits)
-		return err;
-	/* A cluster of its own, which stays: the rest of it is not ours. */
-	return e4df_runs_push(&s->fixed, x->blk >> s->bits << s->bits,
-			      1ULL << s->bits);
+	return e4df_scan_quota_xattrs(s, i, refs, head);
 }
 
 /* The first reference to an xattr block. */
@@ -144,25 +138,23 @@ static errcode_t add_blocks(struct scan *s)
 
 /*
  * The metadata of the groups may share clusters among themselves; each xattr
- * block has one of its own.
+ * block has one of its own, and is claimed like a file.
  */
 errcode_t e4df_scan_xattrs(struct scan *s)
 {
 	blk64_t shared = e4df_runs_sort(&s->fixed);
-	errcode_t err = 0;
+	errcode_t err;
 
 	e4df_runs_round(&s->fixed, s->bits, s->geometry.blocks);
-	if (s->xattr_count) {
-		qsort(s->xattrs, s->xattr_count, sizeof(*s->xattrs),
-		      compare_xattrs);
-		err = e4df_scan_read_sorted(s, s->xattr_count, xattr_block,
-					    visit_xattr);
-	}
-	shared += e4df_runs_sort(&s->fixed);
-	if (!err && shared)
+	if (shared)
 		e4df_scan_damage(s, 0, 0,
 				 "blocks of metadata that are claimed twice: "
 				 "%llu",
 				 (unsigned long long)shared);
-	return err || s->bits || !s->xattr_count ? err : add_blocks(s);
+	if (!s->xattr_count)
+		return 0;
+	qsort(s->xattrs, s->xattr_count, sizeof(*s->xattrs), compare_xattrs);
+	err = e4df_scan_read_sorted(s, s->xattr_count, xattr_block,
+				    visit_xattr);
+	return err ? err : add_blocks(s);
 }

@@ -321,9 +321,11 @@ static void add_xattrs(struct draft *d, struct shared *v, ext2_ino_t end)
 	qsort(v, n, sizeof(*v), compare_shared);
 	for (unsigned int i = 0; i < n; i++) {
 		int is_fixed = chance(d->rng, d->recipe->immovable);
+		blk64_t at = d->bits ? pick(d->rng, 1U << d->bits) : 0;
 
-		assert_int_equal(e4df_map_add_xattr(d->map, v[i].blk,
-						    v[i].owner, v[i].count,
+		at += v[i].blk << d->bits;
+		assert_int_equal(e4df_map_add_xattr(d->map, at, v[i].owner,
+						    v[i].count,
 						    is_fixed ? E4DF_WHY_BOOT :
 							       E4DF_MOVABLE),
 				 0);

@@ -502,6 +502,8 @@ static void clusters(void **state)
 			.scattered = pick(&rng, 101),
 			.odd_fixed = is_easy ? 0 : pick(&rng, 8),
 			.immovable = is_easy ? 0 : pick(&rng, 15),
+			.xattrs = pick(&rng, is_easy ? 10 : 60),
+			.owners = 1 + pick(&rng, 20),
 			.cluster_bits = bits[seed % 4],
 		};
 		struct e4df_policy policy = {
