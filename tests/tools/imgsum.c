@@ -7,7 +7,18 @@
  * blocks, behind the end of file too: logical number, written or unwritten,
  * and the bytes if written.  Physical block numbers, i_blocks and the number
  * of extents are left out, so a defragmenter must not change anything here.
- * The last line is a digest of all lines.
+ * "raw" is a digest of the inode's bytes, and of those of its xattr block, as
+ * they are: of fields too that no one knows.  Only what must change with the
+ * place of blocks counts as zeros there.  The last line is a digest of all
+ * lines.
+ *
+ * With -l the lines tell the layout instead: for each inode with blocks its
+ * number, how they are mapped ("extents" or "blocks"), the depth of the tree,
+ * the number of runs and of blocks of data.  A run goes on where the next
+ * block of the file is the next one on the device, over a hole too.
+ *
+ * With -s there is one line only, a digest of the superblock without what says
+ * how much is free and when that was written.
  *
  * The image is only read; a journal that waits for recovery is ignored.
  * Shares no code with the defragmenter, as it is to be its judge.
@@ -39,6 +50,7 @@ struct summer {
 	ext2_filsys fs; /* owned */
 	char *buf;	/* owned, READ_BLOCKS blocks */
 	bool print;
+	bool layout;
 	uint64_t lines; /* digest of all lines so far */
 };
 
@@ -49,6 +61,10 @@ struct subject {
 	struct ext2_inode_large *inode; /* borrowed */
 	uint64_t data;			/* digest of map and bytes */
 	uint64_t xattrs;		/* sum over the digests of all pairs */
+	uint64_t runs;			/* of data */
+	uint64_t blocks;		/* of data */
+	blk64_t next;			/* the end of the last run */
+	int depth;			/* of the tree */
 };
 
 static void must(errcode_t err, const char *what, ext2_ino_t ino)
@@ -75,7 +91,10 @@ static void add_run(struct subject *sub, blk64_t lblk, blk64_t pblk,
 	ext2_filsys fs = sub->s->fs;
 	blk64_t n, i;
 
-	for (; len; lblk += n, pblk += n, len -= n) {
+	sub->runs += pblk != sub->next;
+	sub->blocks += len;
+	sub->next = pblk + len;
+	for (; len && !sub->s->layout; lblk += n, pblk += n, len -= n) {
 		n = len < READ_BLOCKS ? len : READ_BLOCKS;
 		if (state == WRITTEN && has_content(sub))
 			must(io_channel_read_blk64(fs->io, pblk, (int)n,
@@ -98,6 +117,7 @@ static void add_run(struct subject *sub, blk64_t lblk, blk64_t pblk,
 static void add_extents(struct subject *sub)
 {
 	ext2_extent_handle_t tree;
+	struct ext2_extent_info info;
 	struct ext2fs_extent e;
 	int next = EXT2_EXTENT_ROOT;
 	errcode_t err;
@@ -105,6 +125,9 @@ static void add_extents(struct subject *sub)
 	must(ext2fs_extent_open2(sub->s->fs, sub->ino, EXT2_INODE(sub->inode),
 				 &tree),
 	     "opening the extents", sub->ino);
+	must(ext2fs_extent_get_info(tree, &info), "opening the extents",
+	     sub->ino);
+	sub->depth = info.max_depth;
 	while (!(err = ext2fs_extent_get(tree, next, &e))) {
 		next = EXT2_EXTENT_NEXT;
 		if (!(e.e_flags & EXT2_EXTENT_FLAGS_LEAF) ||
@@ -129,10 +152,21 @@ static int add_block(ext2_filsys fs, blk64_t *pblk, e2_blkcnt_t lblk,
 	return 0;
 }
 
+/* How many levels of indirect blocks there are. */
+static int map_depth(const struct ext2_inode *inode)
+{
+	int depth = EXT2_N_BLOCKS - EXT2_IND_BLOCK;
+
+	while (depth && !inode->i_block[EXT2_IND_BLOCK + depth - 1])
+		depth--;
+	return depth;
+}
+
 static void add_contents(struct subject *sub)
 {
 	struct ext2_inode *inode = EXT2_INODE(sub->inode);
 
+	sub->depth = map_depth(inode);
 	if (!ext2fs_inode_has_valid_blocks2(sub->s->fs, inode) ||
 	    (inode->i_flags & EXT4_INLINE_DATA_FL))
 		sub->data = sum_bytes(sub->data, inode->i_block,
@@ -175,6 +209,61 @@ static void add_xattrs(struct subject *sub)
 	must(ext2fs_xattrs_close(&xattrs), "closing xattrs", sub->ino);
 }
 
+/* -- bytes as they are -------------------------------------------------- */
+
+/* Flags have a field of their own: a conversion of block maps changes them. */
+static uint64_t raw_inode(const struct subject *sub)
+{
+	ext2_filsys fs = sub->s->fs;
+	size_t size = EXT2_INODE_SIZE(fs->super);
+	struct ext2_inode_large *raw = must_alloc(malloc(size));
+	uint64_t sum;
+
+	memcpy(raw, sub->inode, size);
+	raw->i_flags = raw->i_blocks = 0;
+	raw->i_file_acl = 0;
+	raw->osd2.linux2.l_i_blocks_hi = 0;
+	raw->osd2.linux2.l_i_file_acl_high = 0;
+	raw->osd2.linux2.l_i_checksum_lo = 0;
+	memset(raw->i_block, 0, sizeof(raw->i_block)); /* in "data" */
+	if (size > EXT2_GOOD_OLD_INODE_SIZE &&
+	    ext2fs_has_feature_metadata_csum(fs->super))
+		raw->i_checksum_hi = 0;
+	sum = sum_bytes(SUM_START, raw, size);
+	free(raw);
+	return sum;
+}
+
+/* Its checksum has the block's number in it. */
+static uint64_t raw_xattr_block(const struct subject *sub)
+{
+	ext2_filsys fs = sub->s->fs;
+	struct ext2_ext_attr_header *head = (void *)sub->s->buf;
+	blk64_t blk = ext2fs_file_acl_block(fs, EXT2_INODE(sub->inode));
+
+	if (!blk)
+		return 0;
+	must(io_channel_read_blk64(fs->io, blk, 1, head),
+	     "reading the xattr block", sub->ino);
+	head->h_checksum = 0;
+	return sum_bytes(SUM_START, head, fs->blocksize);
+}
+
+/* Free blocks, the time of writing, and 4 bytes behind the mount path. */
+static uint64_t raw_super(ext2_filsys fs)
+{
+	struct ext2_super_block super = *fs->super;
+
+	super.s_free_blocks_count = super.s_free_blocks_hi = 0;
+	super.s_wtime = 0;
+	super.s_wtime_hi = 0;
+	super.s_checksum = 0;
+	if (!memchr(super.s_last_mounted, 0, sizeof(super.s_last_mounted) - 4))
+		return sum_bytes(SUM_START, &super, sizeof(super));
+	memset(super.s_last_mounted + sizeof(super.s_last_mounted) - 4, 0, 4);
+	return sum_bytes(SUM_START, &super, sizeof(super));
+}
+
 /* -- lines -------------------------------------------------------------- */
 
 static void emit(struct summer *s, const char *line)
@@ -211,14 +300,34 @@ static void append_upper_half(char *line, size_t *len,
 	       in->i_version_hi, in->i_projid);
 }
 
+/* The file system's own, which a layout is not about. */
+static bool is_internal(struct ext2_super_block *super, ext2_ino_t ino)
+{
+	return (ino < EXT2_FIRST_INODE(super) && ino != EXT2_ROOT_INO) ||
+	       ino == super->s_journal_inum || ino == super->s_usr_quota_inum ||
+	       ino == super->s_grp_quota_inum ||
+	       ino == super->s_prj_quota_inum ||
+	       (ext2fs_has_feature_orphan_file(super) &&
+		ino == super->s_orphan_file_inum);
+}
+
 static void sum_inode(struct summer *s, ext2_ino_t ino,
 		      struct ext2_inode_large *in)
 {
-	struct subject sub = { s, ino, in, SUM_START, 0 };
+	struct subject sub = { s, ino, in, SUM_START, 0, 0, 0, 0, 0 };
 	char line[LINE_ROOM];
 	size_t len = 0;
 
 	add_contents(&sub);
+	if (s->layout) {
+		append(line, &len, "%u %s %d %llu %llu", ino,
+		       in->i_flags & EXT4_EXTENTS_FL ? "extents" : "blocks",
+		       sub.depth, (unsigned long long)sub.runs,
+		       (unsigned long long)sub.blocks);
+		if (sub.blocks && !is_internal(s->fs->super, ino))
+			emit(s, line);
+		return;
+	}
 	add_xattrs(&sub);
 	append(line, &len,
 	       "%u mode=%o links=%u uid=%u gid=%u size=%llu "
@@ -229,8 +338,12 @@ static void sum_inode(struct summer *s, ext2_ino_t ino,
 	       in->i_generation, in->osd1.linux1.l_i_version);
 	if (EXT2_INODE_SIZE(s->fs->super) > EXT2_GOOD_OLD_INODE_SIZE)
 		append_upper_half(line, &len, in);
-	append(line, &len, " acl=%d xattrs=%016llx data=%016llx",
+	append(line, &len,
+	       " acl=%d raw=%016llx,%016llx xattrs=%016llx "
+	       "data=%016llx",
 	       ext2fs_file_acl_block(s->fs, EXT2_INODE(in)) != 0,
+	       (unsigned long long)raw_inode(&sub),
+	       (unsigned long long)raw_xattr_block(&sub),
 	       (unsigned long long)sub.xattrs, (unsigned long long)sub.data);
 	emit(s, line);
 }
@@ -284,18 +397,27 @@ static void open_image(struct summer *s, const char *name)
 int main(int argc, char **argv)
 {
 	struct summer s = { .lines = SUM_START };
+	bool super = false;
 	int opt;
 
 	initialize_ext2_error_table();
-	while ((opt = getopt(argc, argv, "d")) != -1) {
-		if (opt != 'd')
+	while ((opt = getopt(argc, argv, "dls")) != -1) {
+		if (opt == 'd')
+			s.print = true;
+		else if (opt == 'l')
+			s.print = s.layout = true;
+		else if (opt == 's')
+			super = true;
+		else
 			return EXIT_FAILURE;
-		s.print = true;
 	}
 	if (optind != argc - 1)
-		die("usage: imgsum [-d] IMAGE[?offset=BYTES]");
+		die("usage: imgsum [-d | -l | -s] IMAGE[?offset=BYTES]");
 	open_image(&s, argv[optind]);
-	sum_all_inodes(&s);
+	if (super)
+		s.lines = raw_super(s.fs);
+	else
+		sum_all_inodes(&s);
 	printf("%016llx\n", (unsigned long long)s.lines);
 	ext2fs_close_free(&s.fs);
 	free(s.buf);
