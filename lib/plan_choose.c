@@ -54,10 +54,19 @@ static __u32 dense_of(const struct dense *dense, __u32 lblk)
 	return dense->at[lo] + (lblk - dense->v[lo].lblk);
 }
 
+int choose_is_placeable(const struct batcher *b, __u32 inode)
+{
+	const struct file *f = &b->files[inode];
+
+	return f->ideal == 1 && !f->is_waiting &&
+	       e4df_treap_longest(&b->space.free_at) >= f->blocks;
+}
+
 /*
  * What it costs to get `len` blocks of a used range out of the way of a file
- * of `blocks`.  A contiguous file moves as a whole, if it is not larger; where
- * no free run holds it, in pieces, and again to be whole.
+ * of `blocks`.  A fragmented file that finds its own place has to be moved in
+ * any case.  A contiguous file moves as a whole, if it is not larger; where no
+ * free run holds it, in pieces, and again to be whole.
  */
 static blk64_t cost_of(const struct batcher *b, const struct e4df_node *n,
 		       blk64_t len, blk64_t blocks)
@@ -74,7 +83,8 @@ static blk64_t cost_of(const struct batcher *b, const struct e4df_node *n,
 	if (n->lblk == LBLK_TREE)
 		return PIECE_COST;
 	if (!batcher_is_ideal(b, n->owner))
-		return len + PIECE_COST;
+		return PIECE_COST +
+		       (choose_is_placeable(b, n->owner) ? 0 : len);
 	if (f->blocks > blocks || f->ideal > 1)
 		return NEVER;
 	if (e4df_treap_longest(&b->space.free_at) < f->blocks) {

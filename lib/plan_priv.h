@@ -153,6 +153,8 @@ struct place {
 
 /* Where a file would be near its inode: the first block of that group. */
 blk64_t choose_goal(const struct batcher *b, __u32 inode);
+/* Is there a free run that holds the file, which needs no more than one? */
+int choose_is_placeable(const struct batcher *b, __u32 inode);
 
 /* The cheapest place for the file; *is_found tells whether there is one. */
 errcode_t choose_place(struct batcher *b, __u32 inode, unsigned int flags,

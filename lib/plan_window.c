@@ -74,7 +74,7 @@ static errcode_t displace_piece(struct clearing *c, __u32 inode, __u32 lblk,
 	return err;
 }
 
-/* A contiguous file goes whole to another free run near its group. */
+/* A file goes whole to a free run near its group. */
 static errcode_t displace_file(struct clearing *c, __u32 inode, int *is_moved)
 {
 	struct batcher *b = c->b;
@@ -101,6 +101,40 @@ static errcode_t break_file(struct clearing *c, __u32 inode)
 	return 0;
 }
 
+/*
+ * Gets a whole file out of the way of another: a contiguous one stays so, and
+ * a fragmented one, which had to be moved anyway, is done.  *is_over says that
+ * the range at `at` is to be looked at again, or that there is no way.
+ */
+static errcode_t displace_owner(struct clearing *c, __u32 owner, blk64_t at,
+				int *is_over)
+{
+	struct batcher *b = c->b;
+	const struct file *f = &b->files[owner];
+	int is_ideal = batcher_is_ideal(b, owner);
+	const struct e4df_node *n;
+	errcode_t err = 0;
+
+	*is_over = 0;
+	if (!is_ideal && !choose_is_placeable(b, owner))
+		return 0;
+	if (!batcher_has_room(b, owner, f->blocks, f->blocks, 1))
+		err = c->flush(c->ctx);
+	n = space_owner(&b->space, at);
+	*is_over = err || !n || n->owner != owner;
+	if (*is_over)
+		return err;
+	if (batcher_has_room(b, owner, f->blocks, f->blocks, 1)) {
+		err = displace_file(c, owner, is_over);
+		if (err || *is_over || !is_ideal)
+			return err;
+		if (!f->is_whole)
+			return break_file(c, owner);
+	}
+	*is_over = c->is_impossible = is_ideal;
+	return 0;
+}
+
 /* The number of blocks that the file has before a logical one. */
 static blk64_t dense_of(const struct batcher *b, __u32 inode, __u32 lblk)
 {
@@ -120,7 +154,6 @@ static errcode_t clear_range(struct clearing *c, const struct e4df_node *n,
 	struct batcher *b = c->b;
 	__u32 lblk = n->lblk + (__u32)(at - n->key), owner = n->owner;
 	blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
-	const struct file *f;
 	errcode_t err;
 
 	*next = stop;
@@ -144,24 +177,12 @@ static errcode_t clear_range(struct clearing *c, const struct e4df_node *n,
 	}
 	if (owner == c->inode && dense_of(b, owner, lblk) - from + start == at)
 		return 0; /* stays */
-	f = &b->files[owner];
 	*next = at;
-	if (owner != c->inode && batcher_is_ideal(b, owner)) {
-		int is_moved;
+	if (owner != c->inode) {
+		int is_over;
 
-		err = make_room(c, owner, f->blocks, 1);
-		n = space_owner(&b->space, at);
-		if (err || c->is_impossible || !n || n->owner != owner)
-			return err;
-		err = displace_file(c, owner, &is_moved);
-		if (err || is_moved)
-			return err;
-		if (f->is_whole) {
-			c->is_impossible = 1;
-			return 0;
-		}
-		err = break_file(c, owner);
-		if (err)
+		err = displace_owner(c, owner, at, &is_over);
+		if (err || is_over)
 			return err;
 	}
 	err = make_room(c, owner, stop - at, (__u32)(stop - at) + 2);
