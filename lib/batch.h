@@ -61,7 +61,8 @@ struct e4df_batch {
 	struct e4df_extent *extents; /* (owned) the new mappings */
 	size_t extent_count;
 	struct e4df_runs taken;	   /* free before, in use after */
-	struct e4df_runs released; /* in use before, free after */
+	struct e4df_runs released; /* in use before, free after; both are whole
+				    * clusters */
 	blk64_t copy_blocks;	   /* blocks to read and to write */
 };
 

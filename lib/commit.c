@@ -8,6 +8,7 @@
 #include "e4df_err.h"
 #include "super.h"
 #include "mapping.h"
+#include "quota.h"
 
 /*
  * What a change of the metadata is made of, in the order in which a file
@@ -18,7 +19,8 @@ enum part {
 	MARKED,	  /* bitmaps with the new blocks in use as well */
 	COUNTED,  /* group descriptors for these bitmaps */
 	SWITCHED, /* inodes: each is one sector, old or new */
-	FREED,	  /* bitmaps and descriptors without the old blocks */
+	FREED,	  /* bitmaps and descriptors without the old blocks; usage,
+		   * which e2fsck -p counts anew as it does with these */
 	PARTS
 };
 
@@ -31,6 +33,7 @@ struct transaction {
 	const struct e4df_map *map;	/* (borrowed) */
 	const struct e4df_batch *batch; /* (borrowed) */
 	unsigned int bs;
+	unsigned int bits; /* a cluster is 2^bits blocks */
 	/* Mutable. */
 	struct e4df_stage *parts[PARTS]; /* (owned) with a journal all one */
 };
@@ -121,13 +124,66 @@ static void adjust_i_blocks(struct transaction *t,
 {
 	int is_huge = ext2fs_has_feature_huge_file(t->fs->super) &&
 		      inode->i_flags & EXT4_HUGE_FILE_FL;
-	blk64_t unit = is_huge ? 1 : t->bs / 512;
+	blk64_t unit = (is_huge ? 1ULL : t->bs / 512) << t->bits;
 	blk64_t count = ext2fs_inode_i_blocks(t->fs, EXT2_INODE(inode));
 
 	count = count + after * unit - before * unit;
 	inode->i_blocks = (__u32)count;
 	if (ext2fs_has_feature_huge_file(t->fs->super))
 		inode->osd2.linux2.l_i_blocks_hi = (__u16)(count >> 32);
+}
+
+static errcode_t read_block(void *ctx, blk64_t pblk, void *block)
+{
+	return e4df_gate_read(ctx, pblk, 1, block);
+}
+
+/* One owner's usage; where its entry is no batch changes. */
+static errcode_t stage_usage(struct transaction *t, enum e4df_quota_type type,
+			     __u32 id, __s64 bytes)
+{
+	ext2_ino_t ino = e4df_quota_inode(t->fs->super, type);
+	__u32 index = e4df_map_find(t->map, ino);
+	struct e4df_quota_file file = {
+		.type = type,
+		.block_size = t->bs,
+		.read = read_block,
+		.ctx = t->gate,
+	};
+	unsigned int offset;
+	blk64_t blk;
+	void *image;
+	errcode_t err;
+
+	if (index == e4df_map_count(t->map))
+		return E4DF_ET_INCONSISTENT;
+	file.extents = e4df_map_extents(t->map, index);
+	file.count = e4df_map_inode(t->map, index)->data;
+	err = e4df_quota_find(&file, id, &blk, &offset);
+	if (!err)
+		err = stage(t, FREED, blk, &image);
+	return err ? err : e4df_quota_add_space((char *)image + offset, bytes);
+}
+
+/* Mapping blocks count for the owners, too. */
+static errcode_t stage_quota(struct transaction *t, ext2_ino_t ino,
+			     const struct ext2_inode_large *inode, __s64 bytes)
+{
+	const struct ext2_super_block *sb = t->fs->super;
+	errcode_t err = 0;
+
+	if (!bytes || !e4df_quota_is_counted(sb, ino, inode))
+		return 0;
+	for (enum e4df_quota_type q = 0; q < E4DF_QUOTA_TYPES && !err; q++)
+		if (e4df_quota_inode(sb, q))
+			err = stage_usage(t, q, e4df_quota_owner(sb, inode, q),
+					  bytes);
+	if (err == E4DF_ET_INCONSISTENT)
+		return e4df_event_fail(e4df_volume_sink(t->vol), err,
+				       "the usage of an owner of inode %u is "
+				       "not as it was found; stopped",
+				       ino);
+	return err;
 }
 
 /* The new mapping: its blocks, the root in the inode, the inode's checksum */
@@ -139,6 +195,7 @@ static errcode_t stage_change(struct transaction *t,
 	struct e4df_extent *tree = NULL;
 	struct ext2_inode_large *inode;
 	char *images = NULL;
+	blk64_t sectors;
 	errcode_t err;
 
 	err = stage_inode(t, before->ino, &inode);
@@ -175,8 +232,11 @@ static errcode_t stage_change(struct transaction *t,
 		return err;
 	if (change->format == E4DF_EXTENTS)
 		inode->i_flags |= EXT4_EXTENTS_FL;
+	sectors = ext2fs_get_stat_i_blocks(t->fs, EXT2_INODE(inode));
 	adjust_i_blocks(t, inode, before->tree, change->tree);
-	return ext2fs_inode_csum_set(t->fs, before->ino, inode);
+	sectors = ext2fs_get_stat_i_blocks(t->fs, EXT2_INODE(inode)) - sectors;
+	err = stage_quota(t, before->ino, inode, (__s64)(sectors * 512));
+	return err ? err : ext2fs_inode_csum_set(t->fs, before->ino, inode);
 }
 
 /* A bitmap that was never written: metadata, and the padding behind. */
@@ -186,10 +246,12 @@ static void init_bitmap(struct transaction *t, dgrp_t group,
 	const struct e4df_runs *fixed = e4df_map_fixed(t->map);
 	blk64_t first = ext2fs_group_first_block2(t->fs, group);
 	blk64_t count = (blk64_t)ext2fs_group_blocks_count(t->fs, group);
+	blk64_t ratio = 1ULL << t->bits;
 
 	memset(bitmap, 0, t->bs);
 	for (blk64_t i = 0; i < t->bs * 8ULL; i++)
-		if (i >= count || e4df_runs_is_touched(fixed, first + i, 1))
+		if (i * ratio >= count ||
+		    e4df_runs_is_touched(fixed, first + i * ratio, ratio))
 			bitmap[i / 8] |= (unsigned char)(1 << i % 8);
 	ext2fs_bg_flags_clear(t->fs, group, EXT2_BG_BLOCK_UNINIT);
 }
@@ -210,7 +272,7 @@ static errcode_t stage_bitmap(struct transaction *t, enum part part,
 	return 0;
 }
 
-/* Sets or clears the bits of one range within one group. */
+/* Sets or clears the bits of whole clusters within one group. */
 static errcode_t flip_bits(struct transaction *t, enum part part, dgrp_t group,
 			   blk64_t start, blk64_t len)
 {
@@ -222,17 +284,18 @@ static errcode_t flip_bits(struct transaction *t, enum part part, dgrp_t group,
 
 	if (err)
 		return err;
-	for (blk64_t i = start - first; i < start - first + len; i++) {
+	len >>= t->bits;
+	for (blk64_t i = (start - first) >> t->bits, left = len; left;
+	     i++, left--) {
 		unsigned char bit = (unsigned char)(1 << i % 8);
-
 		int is_free = !(bitmap[i / 8] & bit);
 
 		if (is_free != is_taken)
-			return e4df_event_fail(e4df_volume_sink(t->vol),
-					       E4DF_ET_INCONSISTENT,
-					       "block %llu is not as it was "
-					       "found in the bitmap; stopped",
-					       (unsigned long long)(first + i));
+			return e4df_event_fail(
+				e4df_volume_sink(t->vol), E4DF_ET_INCONSISTENT,
+				"block %llu is not as it was "
+				"found in the bitmap; stopped",
+				(unsigned long long)(first + (i << t->bits)));
 		bitmap[i / 8] ^= bit;
 	}
 	if (is_taken)
@@ -275,7 +338,6 @@ static errcode_t finish_group(struct transaction *t, enum part part,
 	unsigned int per_block =
 		(unsigned int)EXT2_DESC_PER_BLOCK(t->fs->super);
 	dgrp_t desc = group / per_block;
-	blk64_t blk;
 	void *image;
 	errcode_t err;
 
@@ -287,9 +349,8 @@ static errcode_t finish_group(struct transaction *t, enum part part,
 	if (err)
 		return err;
 	ext2fs_group_desc_csum_set(t->fs, group);
-	blk = ext2fs_descriptor_block_loc2(
-		t->fs, t->fs->super->s_first_data_block, desc);
-	err = stage(t, part == MARKED ? COUNTED : FREED, blk, &image);
+	err = stage(t, part == MARKED ? COUNTED : FREED,
+		    e4df_volume_desc_block(t->vol, desc), &image);
 	if (!err)
 		memcpy(image, (char *)t->fs->group_desc + (size_t)desc * t->bs,
 		       t->bs);
@@ -365,6 +426,16 @@ static errcode_t write_journaled(struct transaction *t)
 	return err ? err : e4df_journal_checkpoint(t->journal, t->parts[0]);
 }
 
+/* The undo file has no say any more once a change has begun. */
+static errcode_t preserve_parts(struct transaction *t)
+{
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < PARTS && !err; i++)
+		err = e4df_stage_preserve(t->parts[i], t->gate);
+	return err;
+}
+
 static errcode_t write_part(struct transaction *t, enum part part)
 {
 	return e4df_stage_write(t->parts[part], t->gate, "the ordered commit");
@@ -418,10 +489,13 @@ errcode_t e4df_commit(struct e4df_volume *vol, struct e4df_journal *journal,
 		.map = map,
 		.batch = batch,
 		.bs = e4df_volume_fs(vol)->blocksize,
+		.bits = (unsigned int)e4df_volume_fs(vol)->cluster_ratio_bits,
 	};
 	struct ext2_super_block sb = *e4df_volume_super(vol);
 	errcode_t err = stage_all(&t, &sb);
 
+	if (!err)
+		err = preserve_parts(&t);
 	if (!err)
 		err = journal ? write_journaled(&t) : write_ordered(&t);
 	if (!err)

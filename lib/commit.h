@@ -4,8 +4,9 @@
  *
  * Stages every metadata block that the batch changes, with its final checksum
  * (I4): inode table blocks, mapping blocks, block bitmaps, group descriptors,
- * the superblock.  With a journal they are one transaction; without one they
- * are written in an order in which no moment is dangerous.  Touches no data.
+ * the superblock, and the usage in quota files, which counts mapping blocks.
+ * With a journal they are one transaction; without one they are written in an
+ * order in which no moment is dangerous.  Touches no data.
  */
 #ifndef E4DF_COMMIT_H
 #define E4DF_COMMIT_H

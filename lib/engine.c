@@ -11,6 +11,7 @@
 #include "move.h"
 #include "plan.h"
 #include "scan.h"
+#include "unreadable.h"
 #include "verify.h"
 
 #define BATCH_BYTES   (64 << 20) /* data of one change, about */
@@ -25,9 +26,14 @@ struct run {
 	struct e4df_map *map;	      /* (owned) */
 	struct e4df_outcome *outcome; /* the caller's */
 	struct e4df_journal *journal; /* (owned) NULL: in order, without */
-	struct e4df_plan *plan;	      /* (owned) */
+	struct e4df_plan *plan;	      /* (owned) of what is still to do */
+	unsigned char *seen;	      /* (owned) SEEN_ of each inode */
 	struct e4df_digests *digests; /* (owned) before moving */
+	int has_begun;		      /* to write */
 };
+
+#define SEEN_DONE    0x1 /* changed by a batch that is done */
+#define SEEN_PLANNED 0x2 /* to be changed by the plan */
 
 /* Which runs a phase belongs to. */
 #define ALWAYS	    0x1
@@ -71,11 +77,6 @@ static unsigned int wanted(const struct e4df_options *options)
 	return ALWAYS | WITH_PLAN | WITH_WRITES;
 }
 
-static int is_cancelled(const struct run *run)
-{
-	return run->options->cancel && *run->options->cancel;
-}
-
 static errcode_t do_open(struct run *run)
 {
 	const struct e4df_options *o = run->options;
@@ -83,6 +84,7 @@ static errcode_t do_open(struct run *run)
 		.path = o->path,
 		.offset = o->offset,
 		.journal = o->journal,
+		.undo = o->undo,
 		.tap = o->tap,
 	};
 	unsigned int when = wanted(o);
@@ -93,6 +95,8 @@ static errcode_t do_open(struct run *run)
 		v.flags |= E4DF_VOLUME_REPORT;
 	if (o->flags & E4DF_RUN_REPAIR)
 		v.flags |= E4DF_VOLUME_REPAIR;
+	if (o->flags & E4DF_RUN_REUNDO)
+		v.flags |= E4DF_VOLUME_REUNDO;
 	return e4df_volume_open(&v, run->sink, &run->vol);
 }
 
@@ -132,13 +136,11 @@ static void tell_skipped(struct run *run, int is_planned)
 {
 	for (__u32 i = 0; i < e4df_map_count(run->map); i++) {
 		const struct e4df_inode *inode = e4df_map_inode(run->map, i);
-		const struct e4df_extent *e = e4df_map_extents(run->map, i);
 		enum e4df_why why = inode->why;
-		blk64_t blocks = e4df_extents_blocks(e, inode->data);
+		struct e4df_shape shape;
 
-		if (inode->kind == E4DF_INTERNAL ||
-		    e4df_extents_runs(e, inode->data) <=
-			    e4df_map_ideal(run->map, blocks))
+		e4df_map_measure(run->map, i, &shape);
+		if (inode->kind == E4DF_INTERNAL || shape.runs <= shape.ideal)
 			continue;
 		if (why == E4DF_MOVABLE && !is_planned)
 			continue;
@@ -236,23 +238,62 @@ static errcode_t apply(struct run *run, const struct e4df_batch *batch)
 	return err;
 }
 
+static void mark_seen(struct run *run, const struct e4df_batch *batch,
+		      unsigned char flag)
+{
+	for (size_t i = 0; i < batch->change_count; i++)
+		run->seen[batch->changes[i].inode] |= flag;
+}
+
+/* What is done and what the plan is to do, together. */
 static void count_plan(struct run *run)
 {
 	struct e4df_outcome *out = run->outcome;
-	unsigned char *seen = calloc(e4df_map_count(run->map) + 1U, 1);
+	__u32 count = e4df_map_count(run->map);
 
 	out->has_plan = 1;
-	out->planned_batches = e4df_plan_count(run->plan);
-	out->planned_bytes = e4df_plan_copy_blocks(run->plan) * out->block_size;
-	for (size_t i = 0; seen && i < e4df_plan_count(run->plan); i++) {
-		const struct e4df_batch *b = e4df_plan_batch(run->plan, i);
+	out->planned_batches = out->done_batches + e4df_plan_count(run->plan);
+	out->planned_bytes = out->moved_bytes +
+			     e4df_plan_copy_blocks(run->plan) * out->block_size;
+	out->planned_files = 0;
+	for (__u32 i = 0; i < count; i++)
+		run->seen[i] &= SEEN_DONE;
+	for (size_t i = 0; i < e4df_plan_count(run->plan); i++)
+		mark_seen(run, e4df_plan_batch(run->plan, i), SEEN_PLANNED);
+	for (__u32 i = 0; i < count; i++)
+		out->planned_files += run->seen[i] != 0;
+}
 
-		for (size_t k = 0; k < b->change_count; k++) {
-			out->planned_files += !seen[b->changes[k].inode];
-			seen[b->changes[k].inode] = 1;
-		}
-	}
-	free(seen);
+/* Plans from the layout as it is now. */
+static errcode_t make_plan(struct run *run)
+{
+	const struct e4df_geometry *g = e4df_map_geometry(run->map);
+	struct e4df_policy policy = {
+		.flags = run->options->flags & E4DF_RUN_CONVERT ?
+				 E4DF_POLICY_CONVERT :
+				 0,
+		.batch_blocks = BATCH_BYTES / g->block_size,
+		.log_blocks = most_blocks(run),
+		.cancel = run->options->cancel,
+	};
+	struct e4df_plan *plan;
+	errcode_t err = e4df_plan_build(run->map, &policy, &plan);
+
+	if (err)
+		return err;
+	e4df_plan_free(run->plan);
+	run->plan = plan;
+	count_plan(run);
+	return 0;
+}
+
+/* The files with these blocks stay; the rest is planned anew. */
+static errcode_t plan_without(struct run *run, struct e4df_runs *bad)
+{
+	errcode_t err = e4df_unreadable_pin(run->map, bad, run->sink);
+
+	e4df_runs_free(bad);
+	return err ? err : make_plan(run);
 }
 
 static void take_after(struct run *run)
@@ -268,23 +309,14 @@ static void take_after(struct run *run)
 
 static errcode_t do_plan(struct run *run)
 {
-	const struct e4df_geometry *g = e4df_map_geometry(run->map);
-	struct e4df_policy policy = {
-		.flags = run->options->flags & E4DF_RUN_CONVERT ?
-				 E4DF_POLICY_CONVERT :
-				 0,
-		.batch_blocks = BATCH_BYTES / g->block_size,
-		.cancel = run->options->cancel,
-	};
 	errcode_t err = open_journal(run);
 
 	if (err)
 		return err;
-	policy.log_blocks = most_blocks(run);
-	err = e4df_plan_build(run->map, &policy, &run->plan);
+	run->seen = calloc((size_t)e4df_map_count(run->map) + 1, 1);
+	err = run->seen ? make_plan(run) : ENOMEM;
 	if (err)
 		return err;
-	count_plan(run);
 	if (wanted(run->options) & WITH_WRITES)
 		return 0;
 	for (size_t i = 0; i < e4df_plan_count(run->plan) && !err; i++)
@@ -298,22 +330,46 @@ static errcode_t do_plan(struct run *run)
 	return 0;
 }
 
+/* With digests; files that cannot be read are left out of the plan. */
+static errcode_t digest_plan(struct run *run)
+{
+	struct e4df_runs bad = E4DF_RUNS_INIT;
+	errcode_t err = 0;
+
+	if (!(run->options->flags & E4DF_RUN_VERIFY))
+		return 0;
+	if (!run->digests)
+		err = e4df_digests_new(&run->digests);
+	while (!err) {
+		err = e4df_digests_add(run->digests, run->vol, run->map,
+				       run->plan, &bad);
+		if (err != E4DF_ET_UNREADABLE)
+			break;
+		err = plan_without(run, &bad);
+	}
+	e4df_runs_free(&bad);
+	return err;
+}
+
 /* CLEAN -> COPIED -> LOGGED -> COMMITTED -> CHECKPOINTED -> CLEAN */
-static errcode_t run_batch(struct run *run, const struct e4df_batch *batch)
+static errcode_t run_batch(struct run *run, const struct e4df_batch *batch,
+			   struct e4df_runs *bad)
 {
 	struct e4df_outcome *out = run->outcome;
 	uint64_t done = out->moved_bytes;
-	errcode_t err = e4df_map_prepare(run->map, batch);
+	errcode_t err = e4df_event_check(run->sink);
 
 	if (!err)
-		err = e4df_volume_refresh(run->vol);
+		err = e4df_map_prepare(run->map, batch);
 	if (!err)
-		err = e4df_move(run->vol, batch, &done, out->planned_bytes);
+		err = e4df_move(run->vol, batch, &done, out->planned_bytes,
+				bad);
 	if (!err)
 		err = e4df_commit(run->vol, run->journal, run->map, batch);
 	if (err)
 		return err;
 	e4df_map_apply(run->map, batch);
+	mark_seen(run, batch, SEEN_DONE);
 	out->moved_bytes = done;
 	out->done_batches++;
 	return 0;
@@ -327,6 +383,26 @@ static int is_settled(const struct run *run)
 	return !run->journal || e4df_journal_is_clean(run->journal);
 }
 
+/* All batches, with a new plan after one whose data cannot all be read. */
+static errcode_t run_plan(struct run *run)
+{
+	struct e4df_runs bad = E4DF_RUNS_INIT;
+	errcode_t err = 0;
+	size_t i = 0;
+
+	while (i < e4df_plan_count(run->plan) && !err) {
+		err = run_batch(run, e4df_plan_batch(run->plan, i++), &bad);
+		if (err != E4DF_ET_UNREADABLE)
+			continue;
+		err = plan_without(run, &bad);
+		if (!err)
+			err = digest_plan(run);
+		i = 0;
+	}
+	e4df_runs_free(&bad);
+	return err;
+}
+
 /*
  * However the batches ended: if the device still takes writes and no change is
  * half done, the file system is left clean.  Else recovery finishes what was
@@ -338,13 +414,12 @@ static errcode_t run_batches(struct run *run)
 							 E4DF_ORDERED;
 	errcode_t err, end = 0;
 
+	run->has_begun = 1;
 	err = e4df_volume_begin(run->vol, discipline);
 	if (!err && run->journal)
 		err = e4df_journal_start(run->journal);
-	for (size_t i = 0; i < e4df_plan_count(run->plan) && !err; i++)
-		err = is_cancelled(run) ?
-			      E4DF_ET_CANCELLED :
-			      run_batch(run, e4df_plan_batch(run->plan, i));
+	if (!err)
+		err = run_plan(run);
 	if (is_settled(run)) {
 		if (run->journal)
 			end = e4df_journal_stop(run->journal);
@@ -356,17 +431,12 @@ static errcode_t run_batches(struct run *run)
 
 static errcode_t do_move(struct run *run)
 {
-	errcode_t err;
+	errcode_t err = digest_plan(run);
 
-	if (!e4df_plan_count(run->plan))
-		return 0;
-	if (run->options->flags & E4DF_RUN_VERIFY) {
-		err = e4df_verify_digest(run->vol, run->map, run->plan,
-					 &run->digests);
-		if (err)
-			return err;
-	}
-	err = run_batches(run);
+	if (err)
+		return err;
+	if (e4df_plan_count(run->plan))
+		err = run_batches(run);
 	take_after(run);
 	if (!err)
 		tell_skipped(run, 1);
@@ -375,49 +445,63 @@ static errcode_t do_move(struct run *run)
 
 static errcode_t do_verify(struct run *run)
 {
-	struct e4df_digests *after = NULL;
 	errcode_t err;
 
-	if (!e4df_plan_count(run->plan)) {
-		take_after(run);
-		tell_skipped(run, 1);
+	if (!run->has_begun)
 		return 0;
-	}
 	err = e4df_verify_layout(run->vol, scan_flags(run), run->map);
 	if (err || !run->digests)
 		return err;
-	err = e4df_verify_digest(run->vol, run->map, run->plan, &after);
-	if (!err)
-		err = e4df_digests_compare(run->digests, after, run->sink);
-	if (!err)
-		run->outcome->digested_files = e4df_digests_count(after);
-	e4df_digests_free(after);
-	return err;
+	return e4df_digests_compare(run->digests, run->vol, run->map,
+				    &run->outcome->digested_files);
 }
 
-static void release(struct run *run)
+/* Files that could not be read are a failure, though nothing else failed. */
+static errcode_t conclude(struct run *run)
 {
+	__u32 n = e4df_unreadable_count(run->map);
+
+	run->outcome->is_complete = 1;
+	run->outcome->unreadable_files = n;
+	if (!n)
+		return 0;
+	return e4df_event_fail(run->sink, E4DF_ET_UNREADABLE,
+			       "%u file%s with blocks that cannot be read %s "
+			       "where %s; all else is done",
+			       n, n == 1 ? "" : "s", n == 1 ? "stays" : "stay",
+			       n == 1 ? "it is" : "they are");
+}
+
+static errcode_t release(struct run *run)
+{
+	errcode_t err = 0, end;
+
 	if (run->vol) {
 		const struct e4df_gate_counters *c =
 			e4df_gate_counters(e4df_volume_gate(run->vol));
 
+		err = e4df_volume_release(run->vol);
 		run->outcome->bytes_read = c->bytes_read;
 		run->outcome->bytes_written = c->bytes_written;
 		run->outcome->flushes = c->flushes;
 	}
 	e4df_digests_free(run->digests);
 	e4df_plan_free(run->plan);
+	free(run->seen);
 	e4df_journal_close(run->journal);
 	e4df_map_free(run->map);
-	e4df_volume_close(run->vol);
+	end = e4df_volume_close(run->vol);
+	return err ? err : end;
 }
 
 errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 		   struct e4df_outcome **ret)
 {
-	struct run run = { .options = options, .sink = sink };
-	errcode_t err = 0;
+	struct e4df_sink silent = { .ctx = NULL };
+	struct run run = { .options = options, .sink = sink ? sink : &silent };
+	errcode_t err = 0, end;
 
+	run.sink->cancel = options->cancel;
 	run.outcome = calloc(1, sizeof(*run.outcome));
 	if (!run.outcome)
 		return ENOMEM;
@@ -426,10 +510,16 @@ errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 
 		if (err || !(phase->when & wanted(options)))
 			continue;
-		e4df_event_phase(sink, (int)phase->number, phase->name);
-		err = is_cancelled(&run) ? E4DF_ET_CANCELLED : phase->run(&run);
+		e4df_event_phase(run.sink, (int)phase->number, phase->name);
+		err = e4df_event_check(run.sink);
+		if (!err)
+			err = phase->run(&run);
 	}
-	release(&run);
+	if (!err)
+		err = conclude(&run);
+	end = release(&run);
+	if (!err)
+		err = end;
 	if (run.outcome->block_size) /* set by describe: scanned */
 		*ret = run.outcome;
 	else

@@ -17,10 +17,11 @@
 #include "gate.h"
 #include "stats.h"
 
-#define E4DF_RUN_REPORT 0x1 /* open and scan only */
-#define E4DF_RUN_DRY	0x2 /* plan as well, write nothing */
-#define E4DF_RUN_REPAIR 0x4 /* e2fsck -p first if not clean */
-#define E4DF_RUN_VERIFY 0x8 /* digest what moves, before, after */
+#define E4DF_RUN_REPORT 0x1  /* open and scan only */
+#define E4DF_RUN_DRY	0x2  /* plan as well, write nothing */
+#define E4DF_RUN_REPAIR 0x4  /* e2fsck -p first if not clean */
+#define E4DF_RUN_VERIFY 0x8  /* digest what moves, before, after */
+#define E4DF_RUN_REUNDO 0x80 /* replace an undo file that does not fit */
 
 /* What is moved, or done, besides. */
 #define E4DF_RUN_MOVE_IMMUTABLE 0x10 /* immutable and append-only files */
@@ -39,6 +40,8 @@ struct e4df_options {
 	const char *path;    /* (borrowed) */
 	uint64_t offset;     /* bytes, of the file system in path */
 	const char *journal; /* (borrowed) an external one; NULL: look for it */
+	const char *undo;    /* (borrowed) where old contents are saved; NULL:
+			      * nowhere.  Of no use with REPORT and DRY */
 	unsigned int flags;  /* E4DF_RUN_ */
 	const volatile sig_atomic_t *cancel; /* (borrowed) stop when set */
 	const struct e4df_gate_tap *tap;     /* (borrowed) NULL for none */
@@ -62,7 +65,9 @@ struct e4df_outcome {
 	uint64_t bytes_read; /* everything, both ways */
 	uint64_t bytes_written;
 	uint64_t flushes;
-	uint64_t digested_files;      /* compared by E4DF_RUN_VERIFY */
+	uint64_t digested_files;   /* compared by E4DF_RUN_VERIFY */
+	int is_complete;	   /* all was done but for files like these: */
+	uint64_t unreadable_files; /* left where they are */
 	char *worst_path[E4DF_WORST]; /* (owned) of before.worst[] */
 };
 
@@ -70,8 +75,12 @@ struct e4df_outcome {
  * Does one run.  *ret is set as soon as the scan is done, also when an error
  * follows, so that what happened can be reported; it is the caller's to
  * free.  Errors: those of the phases, E4DF_ET_CANCELLED (the file system is
- * clean, the rest of the plan undone), E4DF_ET_VERIFY.  sink->now.name is the
- * phase that failed.
+ * clean, the rest of the plan undone), E4DF_ET_VERIFY, E4DF_ET_UNREADABLE (all
+ * else is done).  sink->now.name is the phase that failed.
+ *
+ * Files with blocks that cannot be read are found when they are to be moved.
+ * They then stay, and the rest is planned anew; the planned figures become
+ * those of what is done and what the new plan is to do.
  */
 errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 		   struct e4df_outcome **ret);

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "e4df_err.h"
+
 static void hand_over(struct e4df_sink *sink, struct e4df_finding *finding,
 		      const char *format, va_list args)
 {
@@ -55,6 +57,11 @@ void e4df_event_phase(struct e4df_sink *sink, int phase, const char *name)
 		sink->progress(sink->ctx, &sink->now);
 }
 
+const char *e4df_event_now(const struct e4df_sink *sink)
+{
+	return sink && sink->now.name ? sink->now.name : "starting";
+}
+
 void e4df_event_advance(struct e4df_sink *sink, uint64_t done, uint64_t total)
 {
 	if (!sink)
@@ -63,4 +70,9 @@ void e4df_event_advance(struct e4df_sink *sink, uint64_t done, uint64_t total)
 	sink->now.total = total;
 	if (sink->progress)
 		sink->progress(sink->ctx, &sink->now);
+}
+
+errcode_t e4df_event_check(const struct e4df_sink *sink)
+{
+	return sink && sink->cancel && *sink->cancel ? E4DF_ET_CANCELLED : 0;
 }

@@ -3,18 +3,20 @@
  * event - layer 0: the library's only voice
  *
  * The library never prints.  What it finds and how far it is goes to a sink
- * that the caller provides; all members may be NULL.
+ * that the caller provides; all members may be NULL.  The way back is one
+ * flag, by which the caller asks for an early end.
  */
 #ifndef E4DF_EVENT_H
 #define E4DF_EVENT_H
 
+#include <signal.h>
 #include <stdint.h>
 #include <ext2fs/ext2fs.h>
 
 enum e4df_severity {
 	E4DF_NOTE,    /* worth knowing */
 	E4DF_SKIPPED, /* an inode is left where it is, and why */
-	E4DF_DAMAGE,  /* the file system contradicts itself here */
+	E4DF_DAMAGE,  /* a contradiction, or a block that cannot be read */
 	E4DF_FAILURE, /* why the run ends: one line, for the user */
 };
 
@@ -37,7 +39,8 @@ struct e4df_progress {
 struct e4df_sink {
 	void (*finding)(void *ctx, const struct e4df_finding *finding);
 	void (*progress)(void *ctx, const struct e4df_progress *progress);
-	void *ctx;		  /* (borrowed) handed to both */
+	void *ctx;			     /* (borrowed) handed to both */
+	const volatile sig_atomic_t *cancel; /* (borrowed) end when set */
 	struct e4df_progress now; /* the library's own: the current phase */
 };
 
@@ -54,7 +57,16 @@ errcode_t e4df_event_fail(struct e4df_sink *sink, errcode_t code,
 /* A new phase begins; total is in units of the phase's own choice. */
 void e4df_event_phase(struct e4df_sink *sink, int phase, const char *name);
 
+/* The current phase, as in "while %s". */
+const char *e4df_event_now(const struct e4df_sink *sink);
+
 /* The current phase has come to done of total. */
 void e4df_event_advance(struct e4df_sink *sink, uint64_t done, uint64_t total);
+
+/*
+ * E4DF_ET_CANCELLED if the run is to end early, else 0.  Asked wherever much
+ * is read or copied, and never between a commit and the end of its checkpoint.
+ */
+errcode_t e4df_event_check(const struct e4df_sink *sink);
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "e4df_err.h"
+#include "undo.h"
 
 struct e4df_gate {
 	/* Immutable once the channel is open. */
@@ -18,8 +19,12 @@ struct e4df_gate {
 	const struct e4df_runs *grant; /* (borrowed) NULL = none */
 	const char *holder;	       /* (borrowed) who has the grant */
 	struct e4df_gate_tap tap;
-	struct e4df_sink *sink; /* (borrowed) */
-	int is_stopped;		/* a write or a flush has failed */
+	errcode_t (*watch)(void *ctx); /* NULL = none, or at work */
+	void *watch_ctx;	       /* (borrowed) */
+	struct e4df_undo *undo;	       /* (borrowed) NULL = none */
+	struct e4df_sink *sink;	       /* (borrowed) */
+	int is_stopped;		       /* a write or a flush has failed */
+	errcode_t latest;	       /* of the latest read */
 	struct e4df_gate_counters counters;
 };
 
@@ -40,6 +45,30 @@ void e4df_gate_set_tap(struct e4df_gate *gate, const struct e4df_gate_tap *tap)
 	gate->tap = tap ? *tap : none;
 }
 
+void e4df_gate_set_watch(struct e4df_gate *gate, errcode_t (*watch)(void *ctx),
+			 void *ctx)
+{
+	gate->watch = watch;
+	gate->watch_ctx = ctx;
+}
+
+void e4df_gate_set_undo(struct e4df_gate *gate, struct e4df_undo *undo)
+{
+	gate->undo = undo;
+}
+
+errcode_t e4df_gate_preserve(struct e4df_gate *gate,
+			     const struct e4df_runs *blocks)
+{
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < blocks->count && !err; i++)
+		err = e4df_undo_save(gate->undo,
+				     blocks->v[i].start * gate->block_size,
+				     blocks->v[i].len * gate->block_size);
+	return err;
+}
+
 void e4df_gate_grant(struct e4df_gate *gate, const struct e4df_runs *blocks,
 		     const char *who)
 {
@@ -56,10 +85,10 @@ e4df_gate_counters(const struct e4df_gate *gate)
 static errcode_t fail(struct e4df_gate *gate, errcode_t err, const char *what,
 		      uint64_t offset)
 {
-	return e4df_event_fail(gate->sink, err, "%s at block %llu failed: %s",
-			       what,
+	return e4df_event_fail(gate->sink, err,
+			       "%s at block %llu failed while %s: %s", what,
 			       (unsigned long long)(offset / gate->block_size),
-			       error_message(err));
+			       e4df_event_now(gate->sink), error_message(err));
 }
 
 static errcode_t ask_tap(struct e4df_gate *gate, enum e4df_gate_op op,
@@ -70,8 +99,25 @@ static errcode_t ask_tap(struct e4df_gate *gate, enum e4df_gate_op op,
 	return gate->tap.before(gate->tap.ctx, op, offset, bytes, data);
 }
 
-static errcode_t read_bytes(struct e4df_gate *gate, uint64_t offset,
-			    size_t bytes, void *buf)
+static errcode_t ask_watch(struct e4df_gate *gate)
+{
+	errcode_t (*watch)(void *ctx) = gate->watch;
+	const struct e4df_runs *grant = gate->grant;
+	const char *holder = gate->holder;
+	errcode_t err;
+
+	if (!watch)
+		return 0;
+	gate->watch = NULL; /* not for its own operations */
+	err = watch(gate->watch_ctx);
+	gate->watch = watch;
+	e4df_gate_grant(gate, grant, holder);
+	return err;
+}
+
+/* Like read_bytes(), but an error is the caller's to tell. */
+static errcode_t read_quietly(struct e4df_gate *gate, uint64_t offset,
+			      size_t bytes, void *buf)
 {
 	char *at = buf;
 	size_t left = bytes;
@@ -94,6 +140,18 @@ static errcode_t read_bytes(struct e4df_gate *gate, uint64_t offset,
 		}
 	}
 	gate->counters.bytes_read += bytes - left;
+	return err;
+}
+
+static errcode_t read_bytes(struct e4df_gate *gate, uint64_t offset,
+			    size_t bytes, void *buf)
+{
+	errcode_t err = ask_watch(gate);
+
+	if (err)
+		return err;
+	err = read_quietly(gate, offset, bytes, buf);
+	gate->latest = err;
 	return err ? fail(gate, err, "reading", offset) : 0;
 }
 
@@ -122,8 +180,12 @@ errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 	const char *at = buf;
 	size_t left = bytes;
 	uint64_t pos = gate->offset + offset;
-	errcode_t err = check_grant(gate, offset, bytes);
+	errcode_t err = ask_watch(gate);
 
+	if (!err)
+		err = check_grant(gate, offset, bytes);
+	if (!err)
+		err = e4df_undo_save(gate->undo, offset, bytes);
 	if (err)
 		return err;
 	err = ask_tap(gate, E4DF_GATE_WRITE, offset, bytes, buf);
@@ -143,6 +205,7 @@ errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 		}
 	}
 	gate->counters.bytes_written += bytes - left;
+	e4df_undo_follow(gate->undo, offset, bytes - left, buf);
 	if (!err)
 		return 0;
 	gate->is_stopped = 1;
@@ -151,8 +214,11 @@ errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 
 errcode_t e4df_gate_flush(struct e4df_gate *gate)
 {
-	errcode_t err = ask_tap(gate, E4DF_GATE_FLUSH, 0, 0, NULL);
+	errcode_t err = ask_watch(gate);
 
+	if (err)
+		return err;
+	err = ask_tap(gate, E4DF_GATE_FLUSH, 0, 0, NULL);
 	if (gate->is_stopped)
 		return E4DF_ET_STOPPED;
 	if (!err && fdatasync(gate->fd) < 0)
@@ -162,10 +228,10 @@ errcode_t e4df_gate_flush(struct e4df_gate *gate)
 		return 0;
 	gate->is_stopped = 1;
 	return e4df_event_fail(gate->sink, err,
-			       "flushing the device's cache "
-			       "failed: %s; run e2fsck -p before using the "
-			       "file system",
-			       error_message(err));
+			       "flushing the device's cache failed while %s: "
+			       "%s; run e2fsck -p before using the file "
+			       "system",
+			       e4df_event_now(gate->sink), error_message(err));
 }
 
 errcode_t e4df_gate_read(struct e4df_gate *gate, blk64_t blk, size_t count,
@@ -173,6 +239,61 @@ errcode_t e4df_gate_read(struct e4df_gate *gate, blk64_t blk, size_t count,
 {
 	return read_bytes(gate, blk * gate->block_size,
 			  count * gate->block_size, buf);
+}
+
+int e4df_gate_is_unreadable(errcode_t err)
+{
+	switch (err) {
+	case EIO:
+	case ENODATA:	/* medium error */
+	case EILSEQ:	/* integrity data do not match */
+	case EBADMSG:	/* the same, of a file system below an image */
+	case EREMOTEIO: /* error of the target */
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * An error of the latest read counts, for libext2fs can take it for a wrong
+ * checksum of a directory.  com_err's codes below 256 are errno.
+ */
+errcode_t e4df_gate_cause(const struct e4df_gate *gate, errcode_t err)
+{
+	if (err && gate && gate->latest)
+		return gate->latest;
+	if (err == EXT2_ET_NO_MEMORY)
+		return ENOMEM;
+	return err < 256 || err == EXT2_ET_SHORT_READ ? err : 0;
+}
+
+/*
+ * Behind a failure each block is asked for once more, alone: a drive can take
+ * minutes for each try, and what can be read is in the cache by now.
+ */
+errcode_t e4df_gate_read_data(struct e4df_gate *gate, blk64_t blk, size_t count,
+			      void *buf, blk64_t *bad)
+{
+	unsigned int bs = gate->block_size;
+	errcode_t err = ask_watch(gate);
+
+	if (err)
+		return err;
+	err = read_quietly(gate, blk * bs, count * bs, buf);
+
+	if (!e4df_gate_is_unreadable(err))
+		return err ? fail(gate, err, "reading", blk * bs) : 0;
+	for (size_t i = 0; i < count; i++) {
+		err = read_quietly(gate, (blk + i) * bs, bs,
+				   (char *)buf + i * bs);
+		*bad = blk + i;
+		if (e4df_gate_is_unreadable(err))
+			return E4DF_ET_UNREADABLE;
+		if (err)
+			return fail(gate, err, "reading", (blk + i) * bs);
+	}
+	return 0;
 }
 
 errcode_t e4df_gate_write(struct e4df_gate *gate, blk64_t blk, size_t count,
@@ -298,6 +419,8 @@ static errcode_t channel_set_option(io_channel io, const char *option,
 		gate->fd = (int)strtol(arg, NULL, 10);
 	else if (!strcmp(option, "offset"))
 		gate->offset = strtoull(arg, NULL, 10);
+	else if (!strcmp(option, "sink"))
+		gate->sink = (void *)(uintptr_t)strtoull(arg, NULL, 10);
 	else
 		return EXT2_ET_INVALID_ARGUMENT;
 	return 0;

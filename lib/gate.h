@@ -6,7 +6,9 @@
  * has opened and locked.  It refuses every write outside the current grant,
  * so that neither a stray ext2fs_flush() nor a bug of ours can reach a block
  * that is in use (I1).  A tap sees each operation before it happens: that is
- * the seam for crash recording and for fault injection.
+ * the seam for crash recording and for fault injection.  With an undo file, no
+ * write happens before the old contents are saved there; that is neither
+ * counted nor seen by the tap, and changes nothing else.
  *
  * Blocks are file system blocks once libext2fs has set the block size.
  * Every read and write is whole or an error; a failed flush is final: all
@@ -20,6 +22,7 @@
 #include "runs.h"
 
 struct e4df_gate;
+struct e4df_undo;
 
 enum e4df_gate_op {
 	E4DF_GATE_READ,
@@ -42,7 +45,8 @@ struct e4df_gate_counters {
 
 /*
  * The manager to give to ext2fs_open2() with the io options
- * "fd=N&offset=BYTES".  The channel does not own the descriptor.
+ * "fd=N&offset=BYTES".  The channel does not own the descriptor.  As options
+ * are text, "&sink=N" is the sink's address as a number.
  */
 io_manager e4df_gate_manager(void);
 
@@ -55,6 +59,26 @@ void e4df_gate_set_sink(struct e4df_gate *gate, struct e4df_sink *sink);
 /* A tap for all operations from now on (copied; NULL for none). */
 void e4df_gate_set_tap(struct e4df_gate *gate, const struct e4df_gate_tap *tap);
 
+/* Where old contents are saved from now on (borrowed; NULL for nowhere). */
+void e4df_gate_set_undo(struct e4df_gate *gate, struct e4df_undo *undo);
+
+/*
+ * Saves the old contents of blocks now.  After that, writing them cannot fail
+ * for want of room in the undo file; what must not stop half-way calls this
+ * first.  Returns what e4df_undo_save() returns.
+ */
+errcode_t e4df_gate_preserve(struct e4df_gate *gate,
+			     const struct e4df_runs *blocks);
+
+/*
+ * Before each read, write and flush from now on watch is called, and an error
+ * that it returns is returned instead of doing the operation; it explains it.
+ * What it reads and writes itself is not watched, and the grant is afterwards
+ * what it was before.  ctx is borrowed; a NULL watch ends it.
+ */
+void e4df_gate_set_watch(struct e4df_gate *gate, errcode_t (*watch)(void *ctx),
+			 void *ctx);
+
 /*
  * From now on exactly these blocks may be written (borrowed, canonical; NULL
  * for none).  `who` names the holder in messages.
@@ -66,7 +90,24 @@ void e4df_gate_grant(struct e4df_gate *gate, const struct e4df_runs *blocks,
 errcode_t e4df_gate_read(struct e4df_gate *gate, blk64_t blk, size_t count,
 			 void *buf);
 
-/* Writes count blocks.  Also E4DF_ET_GATE and E4DF_ET_STOPPED. */
+/* Is this what a device answers that cannot read a sector? */
+int e4df_gate_is_unreadable(errcode_t err);
+
+/*
+ * Behind an error of libext2fs: ENOMEM; or an I/O error, which was told; or 0,
+ * and the file system is not what libext2fs expects.  gate: NULL if gone.
+ */
+errcode_t e4df_gate_cause(const struct e4df_gate *gate, errcode_t err);
+
+/* As e4df_gate_read; if *bad cannot be read: E4DF_ET_UNREADABLE, not told. */
+errcode_t e4df_gate_read_data(struct e4df_gate *gate, blk64_t blk, size_t count,
+			      void *buf, blk64_t *bad);
+
+/*
+ * Writes count blocks.  Also E4DF_ET_GATE, E4DF_ET_STOPPED, and what
+ * e4df_undo_save() returns: then nothing was written, and the gate stays open
+ * for what is saved already.
+ */
 errcode_t e4df_gate_write(struct e4df_gate *gate, blk64_t blk, size_t count,
 			  const void *buf);
 

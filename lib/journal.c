@@ -206,7 +206,9 @@ static errcode_t choose_tid(struct e4df_journal *j)
 	j->tid = be32(j->super->sequence);
 	for (__u32 n = 1, len; n < maxlen && !err; n += len) {
 		len = contiguous(j, n, maxlen);
-		err = e4df_gate_read(j->gate, j->log[n], len, j->out);
+		err = e4df_event_check(j->sink);
+		if (!err)
+			err = e4df_gate_read(j->gate, j->log[n], len, j->out);
 		for (__u32 i = 0; i < len && !err; i++) {
 			const struct jbd2_head *head =
 				(void *)(j->out + (size_t)i * j->bs);

@@ -36,7 +36,8 @@ struct e4df_journal_options {
  * Checks the log and reads the first bytes of all its blocks, for a
  * transaction id that no stale block bears (I9).  Writes nothing.  Returns
  * E4DF_ET_NO_JOURNAL for a log that is sound but of no use (explained by a
- * note), E4DF_ET_BAD_JOURNAL or E4DF_ET_FEATURE, explained, errno or ENOMEM.
+ * note), E4DF_ET_BAD_JOURNAL or E4DF_ET_FEATURE, explained, E4DF_ET_CANCELLED,
+ * errno or ENOMEM.
  */
 errcode_t e4df_journal_open(const struct e4df_journal_options *options,
 			    struct e4df_journal **ret);

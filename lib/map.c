@@ -8,7 +8,7 @@
 #include "e4df_err.h"
 
 struct e4df_map {
-	/* Immutable once finished. */
+	/* Immutable once finished, but for pin. */
 	struct e4df_geometry geometry;
 	struct e4df_runs fixed;
 	struct e4df_runs areas;
@@ -32,6 +32,8 @@ const char *e4df_why_text(enum e4df_why why)
 		[E4DF_WHY_BOOT] = "below /boot with a boot sector in use",
 		[E4DF_WHY_SWAP] = "swap file",
 		[E4DF_WHY_BLOCK_MAPPED] = "block-mapped beyond 2^32 blocks",
+		[E4DF_WHY_UNREADABLE] = "has an unreadable block",
+		[E4DF_WHY_LAST_CLUSTER] = "in the incomplete last cluster",
 		[E4DF_WHY_NO_ROOM] = "no better place",
 	};
 
@@ -71,21 +73,48 @@ static int compare_descending(const void *a, const void *b)
 	return (*x < *y) - (*x > *y);
 }
 
-static errcode_t measure_areas(struct e4df_map *map)
+/* [k] = blocks in the k+1 largest areas; the caller frees it. */
+static blk64_t *measure_areas(const struct e4df_runs *areas)
 {
+	blk64_t *reach = calloc(areas->count + 1, sizeof(*reach));
 	blk64_t sum = 0;
-	size_t count = map->areas.count;
 
-	map->reach = calloc(count + 1, sizeof(*map->reach));
-	if (!map->reach)
-		return ENOMEM;
-	for (size_t i = 0; i < count; i++)
-		map->reach[i] = map->areas.v[i].len;
-	qsort(map->reach, count, sizeof(*map->reach), compare_descending);
-	for (size_t i = 0; i < count; i++) {
-		sum += map->reach[i];
-		map->reach[i] = sum;
+	if (!reach)
+		return NULL;
+	for (size_t i = 0; i < areas->count; i++)
+		reach[i] = areas->v[i].len;
+	qsort(reach, areas->count, sizeof(*reach), compare_descending);
+	for (size_t i = 0; i < areas->count; i++) {
+		sum += reach[i];
+		reach[i] = sum;
 	}
+	return reach;
+}
+
+/* Takes over `fixed`, and makes what follows from it. */
+static errcode_t set_fixed(struct e4df_map *map, struct e4df_runs *fixed)
+{
+	const struct e4df_geometry *g = &map->geometry;
+	struct e4df_runs areas = E4DF_RUNS_INIT;
+	blk64_t *reach = NULL;
+	errcode_t err;
+
+	e4df_runs_round(fixed, g->cluster_bits, g->blocks);
+	err = e4df_runs_invert(fixed, g->first_block,
+			       g->blocks - g->first_block, &areas);
+	if (!err)
+		reach = measure_areas(&areas);
+	if (!reach) {
+		e4df_runs_free(&areas);
+		return err ? err : ENOMEM;
+	}
+	e4df_runs_free(&map->fixed);
+	e4df_runs_free(&map->areas);
+	free(map->reach);
+	map->fixed = *fixed;
+	map->areas = areas;
+	map->reach = reach;
+	memset(fixed, 0, sizeof(*fixed));
 	return 0;
 }
 
@@ -122,8 +151,10 @@ errcode_t e4df_map_clone(const struct e4df_map *map, struct e4df_map **ret)
 		err = copy_runs(&map->areas, &copy->areas);
 	if (!err)
 		err = copy_runs(&map->free_blocks, &copy->free_blocks);
-	if (!err)
-		err = measure_areas(copy);
+	if (!err) {
+		copy->reach = measure_areas(&copy->areas);
+		err = copy->reach ? 0 : ENOMEM;
+	}
 	if (err)
 		e4df_map_free(copy);
 	else
@@ -184,38 +215,52 @@ void e4df_map_set_format(struct e4df_map *map, __u32 index,
 	map->inodes[index].format = format & 1;
 }
 
-static errcode_t fix_immovable(struct e4df_map *map)
+void e4df_map_set_quota(struct e4df_map *map, unsigned int files,
+			blk64_t blocks)
 {
+	map->geometry.quota_files = files;
+	map->geometry.quota_blocks = blocks;
+}
+
+static errcode_t fix_inode(const struct e4df_map *map, __u32 index,
+			   struct e4df_runs *fixed)
+{
+	const struct e4df_inode *inode = &map->inodes[index];
+	const struct e4df_extent *e = e4df_map_extents(map, index);
 	errcode_t err = 0;
 
-	for (__u32 i = 0; i < map->inode_count && !err; i++) {
-		const struct e4df_inode *inode = &map->inodes[i];
-		const struct e4df_extent *e = e4df_map_extents(map, i);
-
-		if (inode->why == E4DF_MOVABLE)
-			continue;
-		for (__u32 n = 0; n < inode->data + inode->tree && !err; n++)
-			err = e4df_runs_push(&map->fixed, e[n].pblk, e[n].len);
-	}
-	e4df_runs_sort(&map->fixed);
+	for (__u32 n = 0; n < inode->data + inode->tree && !err; n++)
+		err = e4df_runs_push(fixed, e[n].pblk, e[n].len);
 	return err;
 }
 
 errcode_t e4df_map_finish(struct e4df_map *map, struct e4df_runs *fixed,
 			  struct e4df_runs *free_blocks)
 {
-	const struct e4df_geometry *g = &map->geometry;
-	errcode_t err;
+	errcode_t err = 0;
 
-	map->fixed = *fixed;
 	map->free_blocks = *free_blocks;
-	memset(fixed, 0, sizeof(*fixed));
 	memset(free_blocks, 0, sizeof(*free_blocks));
-	err = fix_immovable(map);
+	for (__u32 i = 0; i < map->inode_count && !err; i++)
+		if (map->inodes[i].why != E4DF_MOVABLE)
+			err = fix_inode(map, i, fixed);
+	return err ? err : set_fixed(map, fixed);
+}
+
+errcode_t e4df_map_pin(struct e4df_map *map, const __u32 *index, size_t count,
+		       enum e4df_why why)
+{
+	struct e4df_runs fixed = E4DF_RUNS_INIT;
+	errcode_t err = copy_runs(&map->fixed, &fixed);
+
+	for (size_t i = 0; i < count && !err; i++)
+		err = fix_inode(map, index[i], &fixed);
 	if (!err)
-		err = e4df_runs_invert(&map->fixed, g->first_block,
-				       g->blocks - g->first_block, &map->areas);
-	return err ? err : measure_areas(map);
+		err = set_fixed(map, &fixed);
+	e4df_runs_free(&fixed);
+	for (size_t i = 0; i < count && !err; i++)
+		e4df_map_set_why(map, index[i], why);
+	return err;
 }
 
 const struct e4df_geometry *e4df_map_geometry(const struct e4df_map *map)
@@ -288,6 +333,30 @@ __u32 e4df_map_ideal(const struct e4df_map *map, blk64_t blocks)
 	return (__u32)lo + 1;
 }
 
+void e4df_map_measure(const struct e4df_map *map, __u32 index,
+		      struct e4df_shape *ret)
+{
+	const struct e4df_inode *inode = e4df_map_inode(map, index);
+	const struct e4df_extent *e = e4df_map_extents(map, index);
+	unsigned int bits = map->geometry.cluster_bits;
+	blk64_t clusters = 0, end = 0; /* the cluster behind the last one */
+
+	*ret = (struct e4df_shape){ .runs = 0 };
+	for (__u32 i = 0; i < inode->data; i++) {
+		blk64_t first = e[i].pblk >> bits;
+
+		ret->blocks += e[i].len;
+		if (i && bits && first + 1 == end)
+			first++; /* in the cluster where the last one ends */
+		else if (!i || first != end)
+			ret->runs++;
+		end = ((e[i].pblk + e[i].len - 1) >> bits) + 1;
+		clusters += end - first;
+	}
+	ret->ideal = e4df_map_ideal(map, clusters << bits);
+	ret->allocated = (clusters + inode->tree) << bits;
+}
+
 errcode_t e4df_map_prepare(struct e4df_map *map, const struct e4df_batch *batch)
 {
 	size_t need = map->extent_count + batch->extent_count;
@@ -338,10 +407,18 @@ static int is_same_runs(const struct e4df_runs *a, const struct e4df_runs *b)
 	       (!a->count || !memcmp(a->v, b->v, a->count * sizeof(*a->v)));
 }
 
+/* A block can become unreadable at any time. */
+static int is_same_why(const struct e4df_inode *x, const struct e4df_inode *y)
+{
+	return x->why == y->why || x->why == E4DF_WHY_UNREADABLE ||
+	       y->why == E4DF_WHY_UNREADABLE;
+}
+
 int e4df_map_is_equal(const struct e4df_map *a, const struct e4df_map *b)
 {
+	int is_fixed_alike = 1;
+
 	if (a->inode_count != b->inode_count ||
-	    !is_same_runs(&a->fixed, &b->fixed) ||
 	    !is_same_runs(&a->free_blocks, &b->free_blocks))
 		return 0;
 	for (__u32 i = 0; i < a->inode_count; i++) {
@@ -350,10 +427,11 @@ int e4df_map_is_equal(const struct e4df_map *a, const struct e4df_map *b)
 
 		if (x->ino != y->ino || x->data != y->data ||
 		    x->tree != y->tree || x->kind != y->kind ||
-		    x->why != y->why || x->format != y->format ||
+		    !is_same_why(x, y) || x->format != y->format ||
 		    memcmp(e4df_map_extents(a, i), e4df_map_extents(b, i),
 			   ((size_t)x->data + x->tree) * sizeof(*a->extents)))
 			return 0;
+		is_fixed_alike &= x->why == y->why;
 	}
-	return 1;
+	return !is_fixed_alike || is_same_runs(&a->fixed, &b->fixed);
 }

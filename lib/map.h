@@ -3,7 +3,8 @@
  * map - layer 3: the model of the file system, which block is whose
  *
  * Made by scan, read by everyone, changed only by e4df_map_apply().  Units
- * are blocks.  Memory: 16 bytes for each inode that owns blocks, 16 for each
+ * are blocks; with bigalloc all that is fixed or free is whole clusters, but
+ * for a last one that is not whole itself: that is fixed.  Memory: 16 bytes for each inode that owns blocks, 16 for each
  * extent and each mapping block, 16 for each range of free or fixed blocks;
  * nothing for each block.
  */
@@ -27,6 +28,8 @@ enum e4df_why {
 	E4DF_WHY_BOOT,	       /* below /boot, with a boot sector in use */
 	E4DF_WHY_SWAP,	       /* a swap file: a resume offset may name it */
 	E4DF_WHY_BLOCK_MAPPED, /* and cannot name all blocks that there are */
+	E4DF_WHY_UNREADABLE,   /* the device cannot read a block of it */
+	E4DF_WHY_LAST_CLUSTER, /* in the last one, which is not whole */
 	E4DF_WHY_NO_ROOM,      /* the planner found no better place */
 	E4DF_WHY_COUNT
 };
@@ -55,6 +58,10 @@ struct e4df_geometry {
 	unsigned int inodes_per_block;
 	unsigned int descs_per_block; /* group descriptors */
 	unsigned int groups;
+	unsigned int quota_files;  /* set by e4df_map_set_quota() */
+	blk64_t quota_blocks;	   /* of them all */
+	unsigned int cluster_bits; /* a cluster is 2^n blocks; 0 without
+				    * bigalloc */
 };
 
 struct e4df_map;
@@ -77,9 +84,19 @@ void e4df_map_set_why(struct e4df_map *map, __u32 index, enum e4df_why why);
 void e4df_map_set_format(struct e4df_map *map, __u32 index,
 			 enum e4df_format format);
 
+void e4df_map_set_quota(struct e4df_map *map, unsigned int files,
+			blk64_t blocks);
+
 /* Ends building: fixed and free become the map's, and what the two allow. */
 errcode_t e4df_map_finish(struct e4df_map *map, struct e4df_runs *fixed,
 			  struct e4df_runs *free_blocks);
+
+/*
+ * Finished, and yet: from now on these inodes, which were movable, stay where
+ * they are.  Returns ENOMEM, with the map as it was.
+ */
+errcode_t e4df_map_pin(struct e4df_map *map, const __u32 *index, size_t count,
+		       enum e4df_why why);
 
 /* Queries. */
 const struct e4df_geometry *e4df_map_geometry(const struct e4df_map *map);
@@ -102,6 +119,21 @@ __u32 e4df_map_find(const struct e4df_map *map, ext2_ino_t ino);
 __u32 e4df_map_ideal(const struct e4df_map *map, blk64_t blocks);
 
 /*
+ * An inode's data in figures.  Runs are those of clusters: what a cluster
+ * holds besides, or leaves out, makes no more of them, because it cannot be
+ * otherwise anywhere.
+ */
+struct e4df_shape {
+	blk64_t blocks;
+	blk64_t allocated; /* blocks in its clusters, mapping blocks' too */
+	__u32 runs;
+	__u32 ideal;
+};
+
+void e4df_map_measure(const struct e4df_map *map, __u32 index,
+		      struct e4df_shape *ret);
+
+/*
  * Makes room for what apply will add, so that it cannot fail behind the
  * commit.  Returns ENOMEM.
  */
@@ -111,7 +143,7 @@ errcode_t e4df_map_prepare(struct e4df_map *map,
 /* The batch has happened.  Cannot fail after a prepare with the same batch. */
 void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch);
 
-/* Do two maps describe the same layout? */
+/* Do two maps describe the same layout?  What can be read does not count. */
 int e4df_map_is_equal(const struct e4df_map *a, const struct e4df_map *b);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "e4df_err.h"
+
 #define BUFFER_BYTES (16 << 20)
 
 /* A piece of a move, small enough to share the buffer. */
@@ -22,6 +24,7 @@ struct load {
 
 struct mover {
 	struct e4df_gate *gate;
+	struct e4df_sink *sink;
 	unsigned int block_size;
 	blk64_t buffer_blocks;
 	char *buffer; /* (owned) */
@@ -100,19 +103,27 @@ static errcode_t next_load(const struct mover *m, const struct e4df_move *v,
 
 /*
  * Each piece is announced, so that the kernel reads many at a time in source
- * order; then it is fetched to where the order of destinations puts it.
+ * order; then it is fetched to where the order of destinations puts it.  Of a
+ * piece that cannot be read the first bad block is enough.
  */
-static errcode_t read_load(const struct mover *m, struct load *load)
+static errcode_t read_load(const struct mover *m, struct load *load,
+			   struct e4df_runs *bad)
 {
 	char *at = m->buffer;
+	blk64_t blk;
 	errcode_t err = 0;
 
 	for (size_t i = 0; i < load->count; i++)
 		e4df_gate_prefetch(m->gate, load->v[i].from, load->v[i].len);
 	qsort(load->v, load->count, sizeof(*load->v), compare_to);
 	for (size_t i = 0; i < load->count && !err; i++) {
-		err = e4df_gate_read(m->gate, load->v[i].from, load->v[i].len,
-				     at);
+		err = e4df_event_check(m->sink);
+		if (err)
+			break;
+		err = e4df_gate_read_data(m->gate, load->v[i].from,
+					  load->v[i].len, at, &blk);
+		if (err == E4DF_ET_UNREADABLE)
+			err = e4df_runs_push(bad, blk, 1);
 		at += (size_t)load->v[i].len * m->block_size;
 	}
 	return err;
@@ -132,18 +143,20 @@ static errcode_t write_load(const struct mover *m, const struct load *load)
 				  load->v[end].to == load->v[i].to + len;
 		     end++)
 			len += load->v[end].len;
-		err = e4df_gate_write(m->gate, load->v[i].to, len, at);
+		err = e4df_event_check(m->sink);
+		if (!err)
+			err = e4df_gate_write(m->gate, load->v[i].to, len, at);
 		at += len * m->block_size;
 	}
 	return err;
 }
 
 errcode_t e4df_move(struct e4df_volume *vol, const struct e4df_batch *batch,
-		    uint64_t *done, uint64_t total)
+		    uint64_t *done, uint64_t total, struct e4df_runs *bad)
 {
-	struct e4df_sink *sink = e4df_volume_sink(vol);
 	struct mover m = {
 		.gate = e4df_volume_gate(vol),
+		.sink = e4df_volume_sink(vol),
 		.block_size = e4df_volume_fs(vol)->blocksize,
 	};
 	struct load load = { .v = NULL };
@@ -160,16 +173,17 @@ errcode_t e4df_move(struct e4df_volume *vol, const struct e4df_batch *batch,
 	while (i < count && !err) {
 		err = next_load(&m, v, count, &i, &skip, &load);
 		if (!err)
-			err = read_load(&m, &load);
-		if (!err)
+			err = read_load(&m, &load, bad);
+		if (!err && !bad->count)
 			err = write_load(&m, &load);
 		*done += load.blocks * m.block_size;
-		sink->now.bytes = *done;
-		e4df_event_advance(sink, *done, total);
+		m.sink->now.bytes = *done;
+		e4df_event_advance(m.sink, *done, total);
 	}
 	e4df_gate_grant(m.gate, NULL, NULL);
 	free(load.v);
 	free(m.buffer);
 	free(v);
-	return err;
+	e4df_runs_sort(bad);
+	return !err && bad->count ? E4DF_ET_UNREADABLE : err;
 }

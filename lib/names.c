@@ -7,6 +7,7 @@
 #include <string.h>
 
 struct search {
+	const struct e4df_sink *sink;
 	const ext2_ino_t *ino;
 	ext2_ino_t *parent; /* [i] of ino[i]; 0 = not found yet */
 	size_t count;
@@ -30,29 +31,40 @@ static int visit_entry(ext2_ino_t dir, int entry, struct ext2_dir_entry *dirent,
 			s->parent[i] = dir;
 			s->left--;
 		}
-	return s->left ? 0 : DIRENT_ABORT;
+	return s->left && !e4df_event_check(s->sink) ? 0 : DIRENT_ABORT;
 }
 
 static errcode_t name_one(ext2_filsys fs, ext2_ino_t ino, ext2_ino_t parent,
 			  char **ret)
 {
 	char *path = NULL;
+	errcode_t err = 0;
 
+	if (ino != EXT2_ROOT_INO && parent)
+		err = ext2fs_get_pathname(fs, parent, ino, &path);
+	if (e4df_gate_cause(e4df_gate_of(fs->io), err) == ENOMEM)
+		return ENOMEM;
 	if (ino == EXT2_ROOT_INO)
 		*ret = strdup("/");
-	else if (parent && !ext2fs_get_pathname(fs, parent, ino, &path))
+	else if (path && !err)
 		*ret = path;
 	else if (asprintf(ret, "<inode %u>", ino) < 0)
 		*ret = NULL;
 	return *ret ? 0 : ENOMEM;
 }
 
-errcode_t e4df_names_find(struct e4df_volume *vol, const struct e4df_map *map,
-			  const ext2_ino_t *ino, size_t count, char **path)
+static errcode_t find_names(struct e4df_volume *vol, const struct e4df_map *map,
+			    const ext2_ino_t *ino, size_t count, char **path)
 {
 	ext2_filsys fs = e4df_volume_fs(vol);
-	struct search s = { .ino = ino, .count = count, .left = count };
-	errcode_t err = 0;
+	struct e4df_gate *gate = e4df_volume_gate(vol);
+	struct search s = {
+		.sink = e4df_volume_sink(vol),
+		.ino = ino,
+		.count = count,
+		.left = count,
+	};
+	errcode_t err = 0, cause;
 
 	s.parent = calloc(count + 1, sizeof(*s.parent));
 	if (!s.parent)
@@ -62,12 +74,36 @@ errcode_t e4df_names_find(struct e4df_volume *vol, const struct e4df_map *map,
 	for (__u32 i = 0; i < e4df_map_count(map) && s.left && !err; i++) {
 		const struct e4df_inode *inode = e4df_map_inode(map, i);
 
-		if (inode->kind == E4DF_DIRECTORY)
-			err = ext2fs_dir_iterate2(fs, inode->ino, 0, NULL,
-						  visit_entry, &s);
+		if (inode->kind != E4DF_DIRECTORY)
+			continue;
+		/* empty entries: to be asked in each block */
+		err = ext2fs_dir_iterate2(fs, inode->ino,
+					  DIRENT_FLAG_INCLUDE_EMPTY, NULL,
+					  visit_entry, &s);
+		cause = e4df_gate_cause(gate, err);
+		if (cause && cause != ENOMEM)
+			err = 0;
+		if (!err)
+			err = e4df_event_check(s.sink);
 	}
-	for (size_t i = 0; i < count && !err; i++)
+	for (size_t i = 0; i < count && !err; i++) {
 		err = name_one(fs, ino[i], s.parent[i], &path[i]);
+		if (!err)
+			err = e4df_event_check(s.sink);
+	}
 	free(s.parent);
+	return err;
+}
+
+/* What cannot be read gives no name; that is nothing to complain of. */
+errcode_t e4df_names_find(struct e4df_volume *vol, const struct e4df_map *map,
+			  const ext2_ino_t *ino, size_t count, char **path)
+{
+	struct e4df_gate *gate = e4df_volume_gate(vol);
+	errcode_t err;
+
+	e4df_gate_set_sink(gate, NULL);
+	err = find_names(vol, map, ino, count, path);
+	e4df_gate_set_sink(gate, e4df_volume_sink(vol));
 	return err;
 }

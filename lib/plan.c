@@ -329,8 +329,12 @@ static errcode_t rebuild_trees(struct batcher *b)
 	errcode_t err = 0;
 
 	for (__u32 i = 0; i < e4df_map_count(b->map) && !err; i++) {
-		if (e4df_map_inode(b->map, i)->why != E4DF_MOVABLE ||
-		    batcher_has_best_mapping(b, i))
+		int is_best;
+
+		if (e4df_map_inode(b->map, i)->why != E4DF_MOVABLE)
+			continue;
+		err = mapping_check(b, i, &is_best);
+		if (err || is_best)
 			continue;
 		if (!batcher_has_room(b, i, 0, 0, 0))
 			err = batcher_close(b);
@@ -361,20 +365,22 @@ errcode_t e4df_plan_build(const struct e4df_map *map,
 			  struct e4df_plan **ret)
 {
 	struct e4df_plan *plan = calloc(1, sizeof(*plan));
+	struct e4df_policy units = *policy;
 	struct e4df_map *copy = NULL;
 	int is_better = 1;
 	errcode_t err;
 
 	if (!plan)
 		return ENOMEM;
+	units.batch_blocks >>= e4df_map_geometry(map)->cluster_bits;
 	err = e4df_map_clone(map, &copy);
 	while (!err && is_better) {
-		err = one_pass(plan, copy, policy, 0, &is_better);
+		err = one_pass(plan, copy, &units, 0, &is_better);
 		if (!err && !is_better)
-			err = one_pass(plan, copy, policy, CHOOSE_PIECES,
+			err = one_pass(plan, copy, &units, CHOOSE_PIECES,
 				       &is_better);
 		if (!err && !is_better)
-			err = tree_pass(plan, copy, policy, &is_better);
+			err = tree_pass(plan, copy, &units, &is_better);
 	}
 	e4df_map_free(copy);
 	if (err)

@@ -19,6 +19,9 @@
  * nothing but the map and the policy (P4).  Extent trees that are larger than
  * need be are rebuilt, and block maps converted, when no data is left to move.
  *
+ * With bigalloc all of this is done in clusters (cluster.h), each of which
+ * moves as a whole.
+ *
  * Blocks that a batch gives up are not taken again in the same batch (I2, I5).
  */
 #ifndef E4DF_PLAN_H

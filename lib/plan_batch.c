@@ -5,53 +5,54 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mapping.h"
+#include "cluster.h"
 
-/* What a change of the file makes its mapping. */
-static enum e4df_format format_of(const struct batcher *b, __u32 inode)
+static errcode_t init_file(struct batcher *b, __u32 index)
 {
-	return b->policy->flags & E4DF_POLICY_CONVERT ?
-		       E4DF_EXTENTS :
-		       e4df_map_inode(b->map, inode)->format;
-}
+	const struct e4df_inode *inode = e4df_map_inode(b->map, index);
+	struct file *f = &b->files[index];
 
-/* Mapping blocks of the layout as planned so far. */
-static __u32 mapping_blocks(const struct batcher *b, __u32 inode)
-{
-	return e4df_mapping_blocks(format_of(b, inode),
-				   batcher_layout(b, inode),
-				   b->files[inode].data,
-				   b->geometry->block_size);
+	f->data = inode->data;
+	f->tree = inode->tree;
+	f->blocks = (__u32)e4df_extents_blocks(e4df_map_extents(b->map, index),
+					       inode->data);
+	f->ideal = e4df_map_ideal(b->map, f->blocks);
+	if (b->bits)
+		f->cuts = e4df_cluster_pieces(
+			e4df_map_extents(b->blocks, index),
+			e4df_map_inode(b->blocks, index)->data);
+	if (mapping_format(b, index) == E4DF_BLOCK_MAP)
+		return mapping_blocks(b, index, &f->map_blocks);
+	return 0;
 }
 
 errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
 		       const struct e4df_policy *policy)
 {
 	__u32 count = e4df_map_count(map);
+	errcode_t err = 0;
 
 	memset(b, 0, sizeof(*b));
+	b->blocks = map;
 	b->map = map;
+	b->bits = e4df_map_geometry(map)->cluster_bits;
 	b->policy = policy;
-	b->geometry = e4df_map_geometry(map);
+	if (b->bits) {
+		err = e4df_cluster_map(map, &b->clusters);
+		b->map = b->clusters;
+	}
+	if (err)
+		return err;
+	b->geometry = e4df_map_geometry(b->map);
 	b->serial = 1;
 	b->files = calloc((size_t)count + 1, sizeof(*b->files));
 	b->group_stamp = calloc((size_t)b->geometry->groups + 1,
 				sizeof(*b->group_stamp));
 	if (!b->files || !b->group_stamp)
 		return ENOMEM;
-	for (__u32 i = 0; i < count; i++) {
-		const struct e4df_inode *inode = e4df_map_inode(map, i);
-		struct file *f = &b->files[i];
-
-		f->data = inode->data;
-		f->tree = inode->tree;
-		f->blocks = (__u32)e4df_extents_blocks(e4df_map_extents(map, i),
-						       inode->data);
-		f->ideal = e4df_map_ideal(map, f->blocks);
-		if (format_of(b, i) == E4DF_BLOCK_MAP)
-			f->map_blocks = mapping_blocks(b, i);
-	}
-	return space_init(&b->space, map);
+	for (__u32 i = 0; i < count && !err; i++)
+		err = init_file(b, i);
+	return err ? err : space_init(&b->space, b->map);
 }
 
 /* Forgets the open batch's changes and the layouts before them. */
@@ -66,7 +67,7 @@ static void free_old(struct batcher *b)
 void batcher_release(struct batcher *b)
 {
 	if (b->files)
-		for (__u32 i = 0; i < e4df_map_count(b->map); i++)
+		for (__u32 i = 0; i < e4df_map_count(b->blocks); i++)
 			free(b->files[i].v);
 	free(b->files);
 	free_old(b);
@@ -78,6 +79,7 @@ void batcher_release(struct batcher *b)
 		e4df_batch_release(&b->batches[i]);
 	free(b->batches);
 	space_release(&b->space);
+	e4df_map_free(b->clusters);
 }
 
 const struct e4df_extent *batcher_layout(const struct batcher *b, __u32 inode)
@@ -96,17 +98,6 @@ int batcher_is_ideal(const struct batcher *b, __u32 inode)
 	for (__u32 i = 1; i < f->data && runs <= f->ideal; i++)
 		runs += v[i].pblk != v[i - 1].pblk + v[i - 1].len;
 	return runs <= f->ideal;
-}
-
-/* An upper bound: every extent may be split at the limit of the format. */
-static __u32 tree_bound(const struct batcher *b, __u32 inode, __u32 pieces)
-{
-	const struct file *f = &b->files[inode];
-
-	if (format_of(b, inode) == E4DF_BLOCK_MAP)
-		return f->map_blocks;
-	return e4df_tree_blocks(f->data + pieces + f->blocks / 32767 + 1,
-				b->geometry->block_size);
 }
 
 static blk64_t group_of(const struct batcher *b, blk64_t blk)
@@ -128,7 +119,8 @@ static void note_groups(struct batcher *b, blk64_t start, blk64_t len)
 /*
  * Metadata blocks of the open batch: the superblock, an inode table block for
  * each file, and for each mapping block itself and the bitmap and descriptors
- * of its group; bitmap and descriptors of each group in use.
+ * of its group; bitmap and descriptors of each group in use; where a file's
+ * mapping blocks count for its owners, a block of each quota file.
  */
 static blk64_t log_blocks(const struct batcher *b, blk64_t files, blk64_t tree,
 			  blk64_t groups)
@@ -136,15 +128,19 @@ static blk64_t log_blocks(const struct batcher *b, blk64_t files, blk64_t tree,
 	blk64_t most = b->geometry->groups;
 	blk64_t bitmaps = groups + tree < most ? groups + tree : most;
 	blk64_t descs = most / b->geometry->descs_per_block + 1;
+	blk64_t quota = files * b->geometry->quota_files;
 
-	return 1 + files + tree + bitmaps + (bitmaps < descs ? bitmaps : descs);
+	if (quota > b->geometry->quota_blocks)
+		quota = b->geometry->quota_blocks;
+	return 1 + files + tree + bitmaps + quota +
+	       (bitmaps < descs ? bitmaps : descs);
 }
 
 int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
 		     blk64_t need, __u32 pieces)
 {
 	const struct file *f = &b->files[inode];
-	blk64_t tree = tree_bound(b, inode, pieces);
+	blk64_t tree = mapping_bound(b, inode, pieces);
 	blk64_t more_tree = tree, groups = (blk64_t)f->data + f->tree + pieces;
 
 	if (f->dirty)
@@ -161,7 +157,7 @@ int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
 
 static void promise(struct batcher *b, struct dirty *d)
 {
-	__u32 now = tree_bound(b, d->inode, 0);
+	__u32 now = mapping_bound(b, d->inode, 0);
 
 	b->promised = b->promised - d->promised + now;
 	d->promised = now;
@@ -310,12 +306,6 @@ errcode_t batcher_vacate(struct batcher *b, __u32 inode,
 	return err;
 }
 
-int batcher_has_best_mapping(const struct batcher *b, __u32 inode)
-{
-	return e4df_map_inode(b->map, inode)->format == format_of(b, inode) &&
-	       b->files[inode].tree <= mapping_blocks(b, inode);
-}
-
 errcode_t batcher_rebuild_tree(struct batcher *b, __u32 inode)
 {
 	errcode_t err = batcher_touch(b, inode);
@@ -368,11 +358,14 @@ static errcode_t find_tree(const struct batcher *b, blk64_t goal, __u32 *count,
 static errcode_t take_tree(struct batcher *b, __u32 inode)
 {
 	struct file *f = &b->files[inode];
-	__u32 count = mapping_blocks(b, inode), done = 0;
+	__u32 count = 0, done = 0;
 	size_t alloc = f->alloc;
 	blk64_t goal = f->data ? f->v[0].pblk + f->v[0].len : 0;
-	errcode_t err = e4df_grow(&f->v, &alloc, (size_t)f->data + count,
-				  sizeof(*f->v));
+	errcode_t err = mapping_blocks(b, inode, &count);
+
+	if (!err)
+		err = e4df_grow(&f->v, &alloc, (size_t)f->data + count,
+				sizeof(*f->v));
 
 	f->alloc = (__u32)alloc;
 	f->tree = count;
@@ -453,13 +446,29 @@ static errcode_t add_move(struct builder *w, blk64_t from, blk64_t to,
 	};
 	if (!(flags & E4DF_EXTENT_UNWRITTEN))
 		batch->copy_blocks += len;
-	err = e4df_runs_push(&batch->released, from, len);
-	return err ? err : e4df_runs_push(&batch->taken, to, len);
+	return 0;
 }
 
-/* The difference between two layouts of the same blocks, as moves. */
-static errcode_t add_moves(struct builder *w, const struct e4df_extent *old,
-			   const struct e4df_extent *now, __u32 now_count)
+/* Counted in clusters, as the planner does. */
+static errcode_t add_space(struct builder *w, unsigned int bits, blk64_t from,
+			   blk64_t to, __u32 len)
+{
+	blk64_t blocks = (blk64_t)len << bits;
+	errcode_t err =
+		e4df_runs_push(&w->batch.released, from << bits, blocks);
+
+	return err ? err : e4df_runs_push(&w->batch.taken, to << bits, blocks);
+}
+
+/* What to make of a difference between layouts. */
+#define AS_MOVES 0x1
+#define AS_SPACE 0x2
+
+/* The difference between two layouts of the same blocks, or clusters. */
+static errcode_t add_difference(struct builder *w, unsigned int as,
+				unsigned int bits,
+				const struct e4df_extent *old,
+				const struct e4df_extent *now, __u32 now_count)
 {
 	errcode_t err = 0;
 
@@ -469,50 +478,96 @@ static errcode_t add_moves(struct builder *w, const struct e4df_extent *old,
 
 		while (done < n->len && !err) {
 			__u32 lblk = n->lblk + done, len = n->len - done;
-			blk64_t from;
+			blk64_t from, to = n->pblk + done;
 
 			while (old->lblk + (blk64_t)old->len <= lblk)
 				old++;
 			if (old->lblk + (blk64_t)old->len - lblk < len)
 				len = old->lblk + old->len - lblk;
 			from = old->pblk + (lblk - old->lblk);
-			if (from != n->pblk + done)
-				err = add_move(w, from, n->pblk + done, len,
-					       n->flags);
+			if (from != to && as & AS_MOVES)
+				err = add_move(w, from, to, len, n->flags);
+			if (from != to && as & AS_SPACE && !err)
+				err = add_space(w, bits, from, to, len);
 			done += len;
 		}
 	}
 	return err;
 }
 
-static errcode_t add_change(struct batcher *b, struct builder *w,
-			    const struct dirty *d)
+/* The moves, in blocks, and the space that is taken and given up for them. */
+static errcode_t add_moves(const struct batcher *b, struct builder *w,
+			   const struct dirty *d, const struct layout *now)
+{
+	const struct file *f = &b->files[d->inode];
+	struct layout old;
+	errcode_t err;
+
+	if (!b->bits)
+		return add_difference(w, AS_MOVES | AS_SPACE, 0, d->old, f->v,
+				      f->data);
+	err = mapping_layout(&old, b, d->inode, d->old, d->data);
+	if (!err)
+		err = add_difference(w, AS_MOVES, 0, old.v, now->v, now->count);
+	if (!err)
+		err = add_difference(w, AS_SPACE, b->bits, d->old, f->v,
+				     f->data);
+	free(old.own);
+	return err;
+}
+
+/* The new mapping, as scan would find it. */
+static errcode_t add_mapping(const struct batcher *b, struct builder *w,
+			     __u32 inode, const struct layout *data)
 {
 	struct e4df_batch *batch = &w->batch;
-	const struct file *f = &b->files[d->inode];
-	size_t count = (size_t)f->data + f->tree;
+	const struct file *f = &b->files[inode];
+	size_t count = (size_t)data->count + f->tree;
+	struct e4df_extent *e;
 	errcode_t err;
 
 	err = e4df_grow(&batch->extents, &w->extent_alloc,
 			batch->extent_count + count, sizeof(*batch->extents));
 	if (err)
 		return err;
+	e = batch->extents + batch->extent_count;
 	batch->changes[batch->change_count++] = (struct e4df_change){
-		.inode = d->inode,
-		.data = f->data,
+		.inode = inode,
+		.data = data->count,
 		.tree = f->tree,
-		.format = format_of(b, d->inode),
+		.format = mapping_format(b, inode),
 		.first = batch->extent_count,
 	};
-	memcpy(batch->extents + batch->extent_count, f->v,
-	       count * sizeof(*batch->extents));
 	batch->extent_count += count;
-	err = add_moves(w, d->old, f->v, f->data);
+	memcpy(e, data->v, data->count * sizeof(*e));
+	e += data->count;
+	for (__u32 i = 0; i < f->tree; i++) {
+		e[i] = f->v[f->data + i];
+		e[i].pblk = (e[i].pblk << b->bits) & E4DF_PBLK_MAX;
+	}
+	return mapping_name(b, inode, data, e);
+}
+
+static errcode_t add_change(const struct batcher *b, struct builder *w,
+			    const struct dirty *d)
+{
+	struct e4df_batch *batch = &w->batch;
+	const struct file *f = &b->files[d->inode];
+	blk64_t ratio = 1ULL << b->bits;
+	struct layout now;
+	errcode_t err = mapping_layout(&now, b, d->inode, f->v, f->data);
+
+	if (!err)
+		err = add_mapping(b, w, d->inode, &now);
+	if (!err)
+		err = add_moves(b, w, d, &now);
 	for (__u32 i = 0; i < d->tree && !err; i++)
-		err = e4df_runs_push(&batch->released, d->old[d->data + i].pblk,
-				     1);
+		err = e4df_runs_push(&batch->released,
+				     d->old[d->data + i].pblk * ratio, ratio);
 	for (__u32 i = 0; i < f->tree && !err; i++)
-		err = e4df_runs_push(&batch->taken, f->v[f->data + i].pblk, 1);
+		err = e4df_runs_push(&batch->taken,
+				     f->v[f->data + i].pblk * ratio, ratio);
+	free(now.own);
 	return err;
 }
 
@@ -547,28 +602,6 @@ static errcode_t settle_pending(struct batcher *b)
 	return err;
 }
 
-/* The tree blocks of a change get their lblk from the leaves they map. */
-static errcode_t name_tree_blocks(struct batcher *b, __u32 inode)
-{
-	struct file *f = &b->files[inode];
-	struct e4df_tree_owner nobody = { .ino = 0 };
-	unsigned int bs = b->geometry->block_size;
-	char root[E4DF_TREE_ROOT_BYTES];
-	char *images;
-	errcode_t err;
-
-	if (!f->tree)
-		return 0;
-	images = malloc((size_t)f->tree * bs);
-	if (!images)
-		return ENOMEM;
-	err = e4df_mapping_build(format_of(b, inode), &nobody, bs, f->v,
-				 f->data, f->v + f->data, f->tree, root,
-				 images);
-	free(images);
-	return err;
-}
-
 static errcode_t build_batch(struct batcher *b, struct builder *w)
 {
 	errcode_t err = 0;
@@ -586,8 +619,6 @@ static errcode_t build_batch(struct batcher *b, struct builder *w)
 			continue;
 		}
 		err = take_tree(b, d->inode);
-		if (!err)
-			err = name_tree_blocks(b, d->inode);
 		if (!err)
 			err = release_tree(b, d);
 		if (!err)

@@ -3,10 +3,16 @@
  * plan_priv - what the parts of plan share; no one else includes it
  *
  *	plan_space.c	which block is whose while planning
+ *	plan_mapping.c	formats, block extents, mapping blocks
  *	plan_batch.c	changed files, and closing a batch
  *	plan_choose.c	choosing a place for a file
  *	plan_window.c	clearing it and moving in
  *	plan.c		the policy: passes
+ *
+ * With bigalloc all this counts in clusters, from when a batcher is made from
+ * the map to when it closes a batch: only there are block extents turned into
+ * clusters and back (cluster.h), and only the number of a file's mapping
+ * blocks follows from block extents.
  */
 #ifndef E4DF_PLAN_PRIV_H
 #define E4DF_PLAN_PRIV_H
@@ -37,6 +43,7 @@ struct file {
 	__u32 blocks;	       /* of data */
 	__u32 ideal;
 	__u32 map_blocks; /* mapping blocks of a block map, always */
+	__u32 cuts;	  /* with bigalloc: extents that it has anyway */
 	__u32 dirty;	  /* 1 + index into batcher->dirty; 0 = clean */
 	int is_waiting;	  /* for its window: must not be disturbed */
 	int is_whole;	  /* must not be displaced in pieces (again) */
@@ -54,9 +61,12 @@ struct dirty {
 
 struct batcher {
 	/* Immutable. */
-	const struct e4df_map *map;	      /* (borrowed) */
+	const struct e4df_map *blocks;	      /* (borrowed) */
+	const struct e4df_map *map;	      /* blocks, or clusters of them */
 	const struct e4df_policy *policy;     /* (borrowed) */
 	const struct e4df_geometry *geometry; /* (borrowed from map) */
+	struct e4df_map *clusters; /* (owned) NULL without bigalloc */
+	unsigned int bits;	   /* a cluster is 2^bits blocks */
 	/* Mutable. */
 	struct space space;
 	struct file *files;  /* (owned) one for each inode */
@@ -96,6 +106,29 @@ int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
 int space_find_tight(const struct space *space, blk64_t len, blk64_t *ret,
 		     blk64_t *ret_len);
 
+/* plan_mapping.c */
+
+/* A file's data in block extents. */
+struct layout {
+	const struct e4df_extent *v;
+	struct e4df_extent *own; /* (owned) NULL where v is borrowed */
+	__u32 count;
+};
+
+/* Layouts of a file, in the planner's units, as block extents. */
+errcode_t mapping_layout(struct layout *ret, const struct batcher *b,
+			 __u32 inode, const struct e4df_extent *v, __u32 count);
+/* What a change of the file makes its mapping. */
+enum e4df_format mapping_format(const struct batcher *b, __u32 inode);
+/* Mapping blocks of the layout as planned so far, and at most. */
+errcode_t mapping_blocks(const struct batcher *b, __u32 inode, __u32 *ret);
+__u32 mapping_bound(const struct batcher *b, __u32 inode, __u32 pieces);
+/* Has a file that is clean the format it is to have, and no block too many? */
+errcode_t mapping_check(const struct batcher *b, __u32 inode, int *is_best);
+/* Mapping blocks of a change get their lblk from the leaves they map. */
+errcode_t mapping_name(const struct batcher *b, __u32 inode,
+		       const struct layout *data, struct e4df_extent *tree);
+
 /* plan_batch.c */
 errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
 		       const struct e4df_policy *policy);
@@ -124,8 +157,6 @@ void batcher_replace(struct batcher *b, __u32 inode, struct e4df_extent *v,
  */
 errcode_t batcher_vacate(struct batcher *b, __u32 inode,
 			 const struct e4df_extent *e, int is_reserved);
-/* Has a file that is clean the format it is to have, and no block too many? */
-int batcher_has_best_mapping(const struct batcher *b, __u32 inode);
 /* The file gets new mapping blocks in this batch, no more than it needs. */
 errcode_t batcher_rebuild_tree(struct batcher *b, __u32 inode);
 /* The mapping block at blk must go elsewhere in this batch. */

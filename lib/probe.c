@@ -187,6 +187,41 @@ errcode_t e4df_probe_open(const char *path, unsigned int flags,
 	return err;
 }
 
+errcode_t e4df_probe_read(int fd, const char *path, uint64_t offset, void *buf,
+			  size_t bytes, size_t *got, struct e4df_sink *sink)
+{
+	ssize_t n = 1;
+
+	memset(buf, 0, bytes);
+	*got = 0;
+	while (*got < bytes && n) {
+		n = pread(fd, (char *)buf + *got, bytes - *got,
+			  (off_t)(offset + *got));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return e4df_event_fail(
+				sink, errno,
+				"reading at byte %llu of %s failed while %s: "
+				"%s",
+				(unsigned long long)(offset + *got), path,
+				e4df_event_now(sink), strerror(errno));
+		*got += (size_t)n;
+	}
+	return 0;
+}
+
+/* libblkid could not look: its own or the device's fault. */
+static errcode_t probe_failed(const char *path, struct e4df_sink *sink)
+{
+	errcode_t err = errno ? errno : EIO;
+
+	return e4df_event_fail(sink, err,
+			       "looking for the signature blocks of %s failed "
+			       "while %s: %s",
+			       path, e4df_event_now(sink), error_message(err));
+}
+
 /* Disk image formats, which libblkid does not know. */
 static const char *image_format(const char *head)
 {
@@ -226,8 +261,12 @@ static errcode_t name_contents(blkid_probe probe, const char *path,
 			       int has_magic, struct e4df_sink *sink)
 {
 	const char *type = NULL;
-	int found = blkid_do_safeprobe(probe);
+	int found;
 
+	errno = 0;
+	found = blkid_do_safeprobe(probe);
+	if (found == -1)
+		return probe_failed(path, sink);
 	if (found == -2)
 		return e4df_event_fail(sink, E4DF_ET_NOT_EXT,
 				       "%s bears the signatures of more than "
@@ -268,15 +307,16 @@ static errcode_t name_contents(blkid_probe probe, const char *path,
 errcode_t e4df_probe_identify(int fd, const char *path, uint64_t offset,
 			      struct e4df_sink *sink)
 {
-	char head[2048] = { 0 };
+	char head[2048];
 	const char *format;
 	int has_magic;
 	blkid_probe probe;
+	size_t got;
 	errcode_t err;
 
-	if (pread(fd, head, sizeof(head), (off_t)offset) < 0)
-		return e4df_event_fail(sink, errno, "cannot read %s: %s", path,
-				       strerror(errno));
+	err = e4df_probe_read(fd, path, offset, head, sizeof(head), &got, sink);
+	if (err)
+		return err;
 	format = image_format(head);
 	if (format)
 		return refuse_contents(sink, path, format,

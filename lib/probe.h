@@ -30,4 +30,11 @@ errcode_t e4df_probe_open(const char *path, unsigned int flags,
 errcode_t e4df_probe_identify(int fd, const char *path, uint64_t offset,
 			      struct e4df_sink *sink);
 
+/*
+ * Reads from fd before there is a gate.  What lies behind its end becomes
+ * zeros; *got is the number of bytes before that.  Returns errno, told.
+ */
+errcode_t e4df_probe_read(int fd, const char *path, uint64_t offset, void *buf,
+			  size_t bytes, size_t *got, struct e4df_sink *sink);
+
 #endif

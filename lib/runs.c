@@ -208,3 +208,28 @@ errcode_t e4df_runs_update(struct e4df_runs *into, const struct e4df_runs *less,
 	*into = out;
 	return 0;
 }
+
+void e4df_runs_divide(struct e4df_runs *runs, unsigned int bits)
+{
+	for (size_t i = 0; i < runs->count; i++) {
+		struct e4df_range *r = &runs->v[i];
+		blk64_t last = (r->start + (r->len - 1)) >> bits;
+
+		r->start >>= bits;
+		r->len = last - r->start + 1;
+	}
+	e4df_runs_sort(runs);
+}
+
+void e4df_runs_round(struct e4df_runs *runs, unsigned int bits, blk64_t end)
+{
+	e4df_runs_divide(runs, bits);
+	for (size_t i = 0; i < runs->count; i++) {
+		struct e4df_range *r = &runs->v[i];
+
+		r->start <<= bits;
+		r->len <<= bits;
+		if (r->start < end && r->len > end - r->start)
+			r->len = end - r->start;
+	}
+}

@@ -75,6 +75,14 @@ errcode_t e4df_runs_update(struct e4df_runs *into, const struct e4df_runs *less,
 			   const struct e4df_runs *more);
 
 /*
+ * From blocks to units of 2^bits blocks: what a range touches is in.  divide
+ * counts in units from then on, round in blocks still, none of them from
+ * `end` on.  The vector is made canonical.
+ */
+void e4df_runs_divide(struct e4df_runs *runs, unsigned int bits);
+void e4df_runs_round(struct e4df_runs *runs, unsigned int bits, blk64_t end);
+
+/*
  * Makes room for `more` further ranges, so that as many pushes cannot fail.
  * Returns ENOMEM.
  */

@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster.h"
 #include "e4df_err.h"
 #include "scan_priv.h"
 
 #define DAMAGE_TOLD 10 /* findings named before only counting */
 
-/* One owner's claim on a range of blocks. */
+/* One owner's claim on a range of clusters. */
 struct claim {
 	blk64_t pblk;
 	__u32 len;
@@ -50,39 +51,86 @@ static int compare_claims(const void *a, const void *b)
 	return (x->inode > y->inode) - (x->inode < y->inode);
 }
 
-static struct claim *list_claims(struct scan *s, size_t *ret_count)
+struct claims {
+	struct claim *v; /* (owned) */
+	size_t count;
+};
+
+static void add_claim(struct claims *claims, __u32 inode, blk64_t first,
+		      blk64_t len)
 {
-	struct claim *claims;
-	size_t count = s->fixed.count, n = 0;
+	claims->v[claims->count++] = (struct claim){
+		.pblk = first,
+		.len = (__u32)len,
+		.inode = inode,
+	};
+}
+
+/* Is the first cluster of e[1] the last of e[0], and rightly so? */
+static int is_in_same_cluster(const struct scan *s, ext2_ino_t ino,
+			      const struct e4df_extent *e)
+{
+	blk64_t last = e[0].pblk + e[0].len - 1;
+
+	if (!s->bits || last >> s->bits != e[1].pblk >> s->bits)
+		return 0;
+	return ino == EXT2_BAD_INO ||
+	       (e[0].lblk + (e[0].len - 1)) >> s->bits == e[1].lblk >> s->bits;
+}
+
+/*
+ * Several extents of a file may lie in one cluster, if they do so by the rule
+ * (cluster.h); its mapping blocks have one each.  Bad blocks are where they
+ * are.
+ */
+static void claim_inode(struct scan *s, struct claims *claims, __u32 index)
+{
+	const struct e4df_inode *inode = e4df_map_inode(s->map, index);
+	const struct e4df_extent *e = e4df_map_extents(s->map, index);
+	__u32 bad = inode->data;
+
+	if (inode->ino != EXT2_BAD_INO)
+		bad = e4df_cluster_find_bad(e, inode->data, s->bits);
+	if (bad < inode->data)
+		e4df_scan_damage(s, inode->ino, e[bad].pblk,
+				 "logical block %u is not at its place in a "
+				 "cluster",
+				 e[bad].lblk);
+	for (__u32 i = 0; i < inode->data + inode->tree; i++) {
+		blk64_t first = e[i].pblk >> s->bits;
+		blk64_t end = ((e[i].pblk + e[i].len - 1) >> s->bits) + 1;
+
+		if (i && i < inode->data &&
+		    is_in_same_cluster(s, inode->ino, &e[i - 1]))
+			first++;
+		if (end > first)
+			add_claim(claims, index, first, end - first);
+	}
+}
+
+static errcode_t list_claims(struct scan *s, struct claims *claims)
+{
+	size_t count = s->fixed.count;
 
 	for (__u32 i = 0; i < e4df_map_count(s->map); i++) {
 		const struct e4df_inode *inode = e4df_map_inode(s->map, i);
 
 		count += inode->data + inode->tree;
 	}
-	claims = malloc((count + 1) * sizeof(*claims));
-	if (!claims)
-		return NULL;
-	for (size_t i = 0; i < s->fixed.count; i++)
-		claims[n++] = (struct claim){
-			.pblk = s->fixed.v[i].start,
-			.len = (__u32)s->fixed.v[i].len,
-			.inode = NOBODY,
-		};
-	for (__u32 i = 0; i < e4df_map_count(s->map); i++) {
-		const struct e4df_inode *inode = e4df_map_inode(s->map, i);
-		const struct e4df_extent *e = e4df_map_extents(s->map, i);
+	claims->v = malloc((count + 1) * sizeof(*claims->v));
+	if (!claims->v)
+		return ENOMEM;
+	for (size_t i = 0; i < s->fixed.count; i++) {
+		const struct e4df_range *r = &s->fixed.v[i];
+		blk64_t first = r->start >> s->bits;
 
-		for (__u32 k = 0; k < inode->data + inode->tree; k++)
-			claims[n++] = (struct claim){
-				.pblk = e[k].pblk,
-				.len = e[k].len,
-				.inode = i,
-			};
+		add_claim(claims, NOBODY, first,
+			  ((r->start + r->len - 1) >> s->bits) + 1 - first);
 	}
-	qsort(claims, n, sizeof(*claims), compare_claims);
-	*ret_count = n;
-	return claims;
+	for (__u32 i = 0; i < e4df_map_count(s->map); i++)
+		claim_inode(s, claims, i);
+	qsort(claims->v, claims->count, sizeof(*claims->v), compare_claims);
+	return 0;
 }
 
 static ext2_ino_t claimant(struct scan *s, const struct claim *c)
@@ -90,19 +138,15 @@ static ext2_ino_t claimant(struct scan *s, const struct claim *c)
 	return c->inode == NOBODY ? 0 : e4df_map_inode(s->map, c->inode)->ino;
 }
 
-/* Every block once: the sorted claims as ranges of used blocks. */
+/* Every cluster once: the sorted claims as ranges of used clusters. */
 static errcode_t check_claims(struct scan *s, struct e4df_runs *used)
 {
 	const struct claim *last = NULL;
-	struct claim *claims;
-	errcode_t err = 0;
-	size_t count;
+	struct claims claims = { .v = NULL };
+	errcode_t err = list_claims(s, &claims);
 
-	claims = list_claims(s, &count);
-	if (!claims)
-		return ENOMEM;
-	for (size_t i = 0; i < count && !err; i++) {
-		const struct claim *c = &claims[i];
+	for (size_t i = 0; i < claims.count && !err; i++) {
+		const struct claim *c = &claims.v[i];
 
 		if (last && c->pblk < last->pblk + last->len) {
 			ext2_ino_t other = claimant(s, last);
@@ -111,7 +155,7 @@ static errcode_t check_claims(struct scan *s, struct e4df_runs *used)
 			if (other)
 				snprintf(whose, sizeof(whose), "inode %u",
 					 other);
-			e4df_scan_damage(s, claimant(s, c), c->pblk,
+			e4df_scan_damage(s, claimant(s, c), c->pblk << s->bits,
 					 "block claimed twice, also by %s",
 					 whose);
 			continue;
@@ -119,7 +163,7 @@ static errcode_t check_claims(struct scan *s, struct e4df_runs *used)
 		last = c;
 		err = e4df_runs_push(used, c->pblk, c->len);
 	}
-	free(claims);
+	free(claims.v);
 	return err;
 }
 
@@ -136,7 +180,9 @@ static void set_geometry(struct scan *s)
 		.inodes_per_block = (unsigned int)EXT2_INODES_PER_BLOCK(sb),
 		.descs_per_block = (unsigned int)EXT2_DESC_PER_BLOCK(sb),
 		.groups = s->fs->group_desc_count,
+		.cluster_bits = (unsigned int)s->fs->cluster_ratio_bits,
 	};
+	s->bits = s->geometry.cluster_bits;
 }
 
 static void release(struct scan *s)
@@ -147,6 +193,8 @@ static void release(struct scan *s)
 	free(s->nodes);
 	free(s->pieces);
 	free(s->xattrs);
+	for (int t = 0; t < E4DF_QUOTA_TYPES; t++)
+		free(s->quotas[t].v);
 	free(s->temp);
 	free(s->boot);
 	free(s->swap);
@@ -157,12 +205,31 @@ static errcode_t check_geometry(struct scan *s)
 {
 	const struct e4df_geometry *g = &s->geometry;
 
+	if (g->cluster_bits && g->first_block)
+		return e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
+				       "the first cluster does not begin at "
+				       "block 0; run e2fsck -f first");
 	if (g->inodes_per_group <= g->block_size * 8)
 		return 0;
 	return e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
 			       "%u inodes per group do not fit the bitmap of "
 			       "one block; run e2fsck -f first",
 			       g->inodes_per_group);
+}
+
+/* The whole clusters that are not in use, in blocks. */
+static errcode_t list_unused(struct scan *s, const struct e4df_runs *used,
+			     struct e4df_runs *unused)
+{
+	blk64_t first = s->geometry.first_block >> s->bits;
+	errcode_t err = e4df_runs_invert(
+		used, first, (s->geometry.blocks >> s->bits) - first, unused);
+
+	for (size_t i = 0; !err && i < unused->count; i++) {
+		unused->v[i].start <<= s->bits;
+		unused->v[i].len <<= s->bits;
+	}
+	return err;
 }
 
 /* The order matters: each step needs what the ones before it have found. */
@@ -174,6 +241,8 @@ static errcode_t run_steps(struct scan *s)
 	err = check_geometry(s);
 	if (!err)
 		err = e4df_map_new(&s->geometry, &s->map);
+	if (!err)
+		e4df_scan_quota_start(s);
 	if (!err)
 		err = e4df_scan_group_metadata(s);
 	if (!err && !(s->flags & E4DF_SCAN_BOOT))
@@ -188,6 +257,8 @@ static errcode_t run_steps(struct scan *s)
 		err = check_claims(s, &used);
 	if (!err)
 		err = e4df_scan_bitmaps(s, &used);
+	if (!err)
+		err = e4df_scan_quota_check(s);
 	if (!err && s->damage)
 		err = e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
 				      "%lu inconsistenc%s found; nothing was "
@@ -196,9 +267,9 @@ static errcode_t run_steps(struct scan *s)
 	if (!err)
 		err = e4df_scan_find_swap(s);
 	if (!err)
-		err = e4df_runs_invert(
-			&used, s->geometry.first_block,
-			s->geometry.blocks - s->geometry.first_block, &unused);
+		err = list_unused(s, &used, &unused);
+	if (!err)
+		err = e4df_scan_pin_tail(s);
 	if (!err)
 		err = e4df_map_finish(s->map, &s->fixed, &unused);
 	e4df_runs_free(&used);

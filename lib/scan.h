@@ -18,10 +18,13 @@
 #define E4DF_SCAN_BOOT	    0x2 /* below /boot, with a boot sector in use */
 #define E4DF_SCAN_CONVERT   0x4 /* block maps beyond 2^32 blocks */
 
+#define E4DF_SCAN_AGAIN 0x8 /* what cannot be read has been told before */
+
 /*
- * Scans; *ret is the caller's to free.  Returns E4DF_ET_INCONSISTENT (the
- * first findings went to the sink as E4DF_DAMAGE), E4DF_ET_HIBERNATED, errno
- * or a code of libext2fs.  Writes nothing.
+ * Scans; *ret is the caller's to free.  flags: E4DF_SCAN_.  Returns
+ * E4DF_ET_INCONSISTENT (the first findings went to the sink as E4DF_DAMAGE),
+ * E4DF_ET_HIBERNATED, E4DF_ET_CANCELLED, errno or a code of libext2fs.  Writes
+ * nothing.
  */
 errcode_t e4df_scan(struct e4df_volume *vol, unsigned int flags,
 		    struct e4df_sink *sink, struct e4df_map **ret);

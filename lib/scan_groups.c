@@ -71,17 +71,24 @@ errcode_t e4df_scan_group_metadata(struct scan *s)
 	return err;
 }
 
-/* Sets the bits of one group that the ranges cover. */
-static void paint(const struct e4df_runs *ranges, blk64_t first,
-		  unsigned int count, unsigned char *bitmap)
+/*
+ * Sets the bits of one group's clusters that the ranges touch; these count in
+ * units of which 2^bits are a cluster.
+ */
+static void paint(const struct e4df_runs *ranges, unsigned int bits,
+		  blk64_t first, unsigned int count, unsigned char *bitmap)
 {
-	size_t i = e4df_runs_find(ranges, first);
+	size_t i = e4df_runs_find(ranges, first << bits);
 
-	for (; i < ranges->count && ranges->v[i].start < first + count; i++) {
+	for (; i < ranges->count; i++) {
 		const struct e4df_range *r = &ranges->v[i];
-		blk64_t at = r->start < first ? first : r->start;
-		blk64_t end = r->start + r->len;
+		blk64_t at = r->start >> bits;
+		blk64_t end = ((r->start + r->len - 1) >> bits) + 1;
 
+		if (at >= first + count)
+			break;
+		if (at < first)
+			at = first;
 		if (end > first + count)
 			end = first + count;
 		for (; at < end; at++)
@@ -131,7 +138,7 @@ static errcode_t read_bitmap(struct scan *s, dgrp_t group, blk64_t first,
 	if (ext2fs_has_group_desc_csum(s->fs) &&
 	    ext2fs_bg_flags_test(s->fs, group, EXT2_BG_BLOCK_UNINIT)) {
 		memset(buf, 0, s->geometry.block_size);
-		paint(&s->fixed, first, count, buf);
+		paint(&s->fixed, s->bits, first, count, buf);
 		return 0;
 	}
 	err = e4df_gate_read(s->gate, blk, 1, buf);
@@ -139,7 +146,7 @@ static errcode_t read_bitmap(struct scan *s, dgrp_t group, blk64_t first,
 		return err;
 	if (!ext2fs_block_bitmap_csum_verify(
 		    s->fs, group, (char *)buf,
-		    (int)(s->geometry.blocks_per_group / 8)))
+		    (int)((s->geometry.blocks_per_group >> s->bits) / 8)))
 		e4df_scan_damage(s, 0, blk,
 				 "group %u: wrong checksum of the "
 				 "block bitmap",
@@ -152,25 +159,32 @@ static errcode_t read_bitmap(struct scan *s, dgrp_t group, blk64_t first,
 	return 0;
 }
 
+/* The group's clusters, with one at its end that is not whole. */
+static unsigned int clusters_of(struct scan *s, dgrp_t group)
+{
+	blk64_t blocks = (blk64_t)ext2fs_group_blocks_count(s->fs, group);
+
+	return (unsigned int)((blocks + (1ULL << s->bits) - 1) >> s->bits);
+}
+
 static errcode_t check_group(struct scan *s, const struct e4df_runs *used,
 			     dgrp_t group, unsigned char *want,
 			     unsigned char *have, blk64_t *free_blocks)
 {
-	blk64_t first = ext2fs_group_first_block2(s->fs, group);
-	unsigned int count =
-		(unsigned int)ext2fs_group_blocks_count(s->fs, group);
+	blk64_t first = ext2fs_group_first_block2(s->fs, group) >> s->bits;
+	unsigned int count = clusters_of(s, group);
 	unsigned int zeros, bit;
 	errcode_t err;
 
 	memset(want, 0, s->geometry.block_size);
-	paint(used, first, count, want);
+	paint(used, 0, first, count, want);
 	err = read_bitmap(s, group, first, count, have);
 	if (err)
 		return err;
 	bit = first_difference(want, have, count);
 	if (bit < count)
 		e4df_scan_damage(
-			s, 0, first + bit,
+			s, 0, (first + bit) << s->bits,
 			"block is %s but %s in "
 			"the bitmap",
 			want[bit / 8] & 1 << bit % 8 ? "in use" : "not in use",
@@ -194,8 +208,12 @@ errcode_t e4df_scan_bitmaps(struct scan *s, const struct e4df_runs *used)
 	blk64_t free_blocks = 0;
 	errcode_t err = want && have ? 0 : ENOMEM;
 
-	for (dgrp_t g = 0; g < s->geometry.groups && !err; g++)
-		err = check_group(s, used, g, want, have, &free_blocks);
+	for (dgrp_t g = 0; g < s->geometry.groups && !err; g++) {
+		err = e4df_event_check(s->sink);
+		if (!err)
+			err = check_group(s, used, g, want, have, &free_blocks);
+	}
+	free_blocks <<= s->bits; /* all that clusters are counted as there */
 	if (!err && ext2fs_free_blocks_count(s->fs->super) != free_blocks)
 		e4df_scan_damage(s, 0, 0,
 				 "superblock: %llu free blocks, "

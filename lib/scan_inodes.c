@@ -7,6 +7,8 @@
 #include <ext2fs/ext2_ext_attr.h>
 #include <ext2fs/ext3_extents.h>
 
+#include "e4df_err.h"
+
 #define TABLE_BYTES  (1 << 20) /* of an inode table, read at once */
 #define GROUPS_AHEAD 4	       /* tables announced ahead */
 
@@ -107,18 +109,23 @@ static blk64_t sectors_of(struct scan *s, struct ext2_inode_large *inode)
  * With ea_inode, i_blocks also counts the values of extended attributes that
  * lie in inodes of their own (the kernel's ext4_xattr_inode_alloc_quota).
  */
-void e4df_scan_check_sectors(struct scan *s, ext2_ino_t ino, blk64_t sectors,
-			     blk64_t blocks)
+void e4df_scan_check_sectors(struct scan *s, __u32 index, blk64_t sectors,
+			     int has_xattr_block)
 {
-	unsigned int per_block = s->geometry.block_size / 512;
-	blk64_t want = blocks * per_block;
+	unsigned int per_block = s->geometry.block_size / 512 << s->bits;
+	struct e4df_shape shape;
+	blk64_t want;
 
+	e4df_map_measure(s->map, index, &shape);
+	want = shape.allocated * (s->geometry.block_size / 512) +
+	       (has_xattr_block ? per_block : 0);
 	if (sectors == want)
 		return;
 	if (ext2fs_has_feature_ea_inode(s->fs->super) && sectors > want &&
 	    !((sectors - want) % per_block))
 		return;
-	e4df_scan_damage(s, ino, 0, "i_blocks is %llu, should be %llu",
+	e4df_scan_damage(s, e4df_map_inode(s->map, index)->ino, 0,
+			 "i_blocks is %llu, should be %llu",
 			 (unsigned long long)sectors, (unsigned long long)want);
 }
 
@@ -139,7 +146,6 @@ static errcode_t scan_extents(struct scan *s, __u32 index, ext2_ino_t ino,
 		.ino = ino,
 		.has_xattr_block = has_xattr,
 	};
-	blk64_t blocks = has_xattr ? 1 : 0;
 	errcode_t err;
 
 	err = e4df_grow(&s->deep, &s->deep_alloc, s->deep_count + 1,
@@ -157,12 +163,12 @@ static errcode_t scan_extents(struct scan *s, __u32 index, ext2_ino_t ino,
 		s->deep_count++;
 		return err;
 	}
-	blocks += e4df_extents_blocks(s->temp, (__u32)s->temp_count);
 	if (!err)
-		e4df_scan_check_sectors(s, ino, deep.sectors, blocks);
-	return err ? err :
-		     e4df_map_set_extents(s->map, index, s->temp,
-					  (__u32)s->temp_count, 0);
+		err = e4df_map_set_extents(s->map, index, s->temp,
+					   (__u32)s->temp_count, 0);
+	if (!err)
+		e4df_scan_check_sectors(s, index, deep.sectors, has_xattr);
+	return err;
 }
 
 /* A block map (or the bad blocks), as ext2fs_block_iterate3 tells it. */
@@ -211,6 +217,8 @@ static int visit_block(ext2_filsys fs, blk64_t *blk, e2_blkcnt_t lblk,
 		if (!walk->err)
 			walk->tree[walk->tree_count++] = e;
 	}
+	if (!walk->err)
+		walk->err = e4df_event_check(walk->s->sink);
 	return walk->err ? BLOCK_ABORT : 0;
 }
 
@@ -218,7 +226,6 @@ static errcode_t scan_block_map(struct scan *s, __u32 index, ext2_ino_t ino,
 				struct ext2_inode_large *inode, int has_xattr)
 {
 	struct block_walk walk = { .s = s, .ino = ino };
-	blk64_t blocks = has_xattr ? 1 : 0;
 	__u32 data;
 	errcode_t err;
 
@@ -232,18 +239,19 @@ static errcode_t scan_block_map(struct scan *s, __u32 index, ext2_ino_t ino,
 	for (size_t i = 0; i < walk.tree_count && !err; i++)
 		err = e4df_scan_append(s, &walk.tree[i]);
 	free(walk.tree);
-	if (err == ENOMEM)
+	if (err == ENOMEM || err == E4DF_ET_CANCELLED)
 		return err;
 	if (err) {
 		e4df_scan_damage(s, ino, 0, "block map cannot be read: %s",
 				 error_message(err));
 		return 0;
 	}
-	blocks += e4df_extents_blocks(s->temp, (__u32)s->temp_count);
-	if (ino != EXT2_BAD_INO)
-		e4df_scan_check_sectors(s, ino, sectors_of(s, inode), blocks);
-	return e4df_map_set_extents(s->map, index, s->temp, data,
-				    (__u32)s->temp_count - data);
+	err = e4df_map_set_extents(s->map, index, s->temp, data,
+				   (__u32)s->temp_count - data);
+	if (!err && ino != EXT2_BAD_INO)
+		e4df_scan_check_sectors(s, index, sectors_of(s, inode),
+					has_xattr);
+	return err;
 }
 
 /*
@@ -326,6 +334,12 @@ static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 		return err;
 	if (ino == EXT2_RESIZE_INO)
 		return scan_resize(s, index, inode);
+	if (!(inode->i_flags & EXT4_EXTENTS_FL) &&
+	    ext2fs_has_feature_bigalloc(s->fs->super) &&
+	    kind != E4DF_INTERNAL && kind != E4DF_SYMLINK)
+		e4df_scan_damage(s, ino, 0,
+				 "is mapped by blocks, not by extents, as the "
+				 "feature bigalloc demands");
 	if (inode->i_flags & EXT4_EXTENTS_FL)
 		err = scan_extents(s, index, ino, inode, acl != 0);
 	else
@@ -338,6 +352,7 @@ static errcode_t scan_inode(struct scan *s, struct group_count *count,
 {
 	unsigned int bit = (ino - 1) % s->geometry.inodes_per_group;
 	int is_reserved = ino < EXT2_FIRST_INODE(s->fs->super);
+	errcode_t err;
 
 	if (!inode->i_links_count && !is_reserved)
 		return 0;
@@ -351,7 +366,8 @@ static errcode_t scan_inode(struct scan *s, struct group_count *count,
 	}
 	if (LINUX_S_ISDIR(inode->i_mode))
 		count->directories++;
-	return scan_mapping(s, ino, inode);
+	err = e4df_scan_quota_inode(s, ino, inode);
+	return err ? err : scan_mapping(s, ino, inode);
 }
 
 static errcode_t walk_table(struct scan *s, struct group_count *count,
@@ -371,7 +387,9 @@ static errcode_t walk_table(struct scan *s, struct group_count *count,
 		if (n > left)
 			n = left;
 		blocks = ((blk64_t)n * size + bs - 1) / bs;
-		err = e4df_gate_read(s->gate, blk, blocks, buf);
+		err = e4df_event_check(s->sink);
+		if (!err)
+			err = e4df_gate_read(s->gate, blk, blocks, buf);
 		for (unsigned int i = 0; i < n && !err; i++)
 			err = scan_inode(s, count, ino++,
 					 (void *)(buf + (size_t)i * size));
@@ -507,6 +525,7 @@ static errcode_t visit_xattr(struct scan *s, size_t i, void *block)
 	struct ext2_ext_attr_header *head = block;
 	const struct scan_xattr *x = &s->xattrs[i];
 	size_t refs = 1;
+	errcode_t err;
 
 	if (i && s->xattrs[i - 1].blk == x->blk)
 		return 0;
@@ -524,20 +543,28 @@ static errcode_t visit_xattr(struct scan *s, size_t i, void *block)
 				 "owners, should have %u",
 				 (unsigned int)refs,
 				 ext2fs_le32_to_cpu(head->h_refcount));
-	return e4df_runs_push(&s->fixed, x->blk, 1);
+	err = e4df_scan_quota_xattrs(s, i, refs, head);
+	return err ? err :
+		     e4df_runs_push(&s->fixed, x->blk >> s->bits << s->bits,
+				    1ULL << s->bits);
 }
 
+/*
+ * The metadata of the groups may share clusters among themselves; each xattr
+ * block has one of its own.
+ */
 errcode_t e4df_scan_xattrs(struct scan *s)
 {
-	blk64_t shared;
+	blk64_t shared = e4df_runs_sort(&s->fixed);
 	errcode_t err;
 
+	e4df_runs_round(&s->fixed, s->bits, s->geometry.blocks);
 	if (s->xattr_count)
 		qsort(s->xattrs, s->xattr_count, sizeof(*s->xattrs),
 		      compare_xattrs);
 	err = e4df_scan_read_sorted(s, s->xattr_count, xattr_block,
 				    visit_xattr);
-	shared = e4df_runs_sort(&s->fixed);
+	shared += e4df_runs_sort(&s->fixed);
 	if (!err && shared)
 		e4df_scan_damage(s, 0, 0,
 				 "blocks of metadata that are claimed twice: "

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "e4df_err.h"
+#include "unreadable.h"
 
 static errcode_t add_boot(struct scan *s, ext2_ino_t ino)
 {
@@ -36,7 +37,9 @@ static int visit_entry(ext2_ino_t dir, int entry, struct ext2_dir_entry *dirent,
 	if ((len == 1 && dirent->name[0] == '.') ||
 	    (len == 2 && dirent->name[0] == '.' && dirent->name[1] == '.'))
 		return 0;
-	walk->err = add_boot(walk->s, dirent->inode);
+	walk->err = e4df_event_check(walk->s->sink);
+	if (!walk->err && dirent->inode)
+		walk->err = add_boot(walk->s, dirent->inode);
 	return walk->err ? DIRENT_ABORT : 0;
 }
 
@@ -45,6 +48,17 @@ static int compare_inos(const void *a, const void *b)
 	const ext2_ino_t *x = a, *y = b;
 
 	return (*x > *y) - (*x < *y);
+}
+
+static errcode_t boot_failed(struct scan *s, errcode_t err)
+{
+	if (err == E4DF_ET_CANCELLED)
+		return err;
+	if (e4df_gate_cause(s->gate, err))
+		return e4df_gate_cause(s->gate, err);
+	return e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
+			       "/boot cannot be read: %s; run e2fsck -f first",
+			       error_message(err));
 }
 
 /*
@@ -68,12 +82,15 @@ errcode_t e4df_scan_find_boot(struct scan *s)
 	for (int i = 0; !err && i < 1024 && !is_used; i++)
 		is_used = block[i] != 0;
 	free(block);
-	if (err || !is_used ||
-	    ext2fs_lookup(s->fs, EXT2_ROOT_INO, "boot", 4, NULL, &boot))
+	if (err || !is_used)
 		return err;
+	err = ext2fs_lookup(s->fs, EXT2_ROOT_INO, "boot", 4, NULL, &boot);
+	if (err)
+		return err == EXT2_ET_FILE_NOT_FOUND ? 0 : boot_failed(s, err);
 	err = add_boot(s, boot);
 	for (size_t i = 0; i < s->boot_count && !err; i++) {
-		err = ext2fs_dir_iterate2(s->fs, s->boot[i], 0, NULL,
+		err = ext2fs_dir_iterate2(s->fs, s->boot[i],
+					  DIRENT_FLAG_INCLUDE_EMPTY, NULL,
 					  visit_entry, &walk);
 		if (err == EXT2_ET_NO_DIRECTORY)
 			err = 0;
@@ -84,14 +101,11 @@ errcode_t e4df_scan_find_boot(struct scan *s)
 					       "/boot contains itself; run "
 					       "e2fsck -f first");
 	}
-	if (err && err != ENOMEM)
-		return e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
-				       "/boot cannot be read: %s; run e2fsck "
-				       "-f first",
-				       error_message(err));
+	if (err)
+		return boot_failed(s, err);
 	if (s->boot_count)
 		qsort(s->boot, s->boot_count, sizeof(*s->boot), compare_inos);
-	return err;
+	return 0;
 }
 
 /* Where the first page of a possible swap file ends, on disk. */
@@ -186,10 +200,50 @@ static errcode_t judge_page(struct scan *s, const struct swap_page *page,
 	return 0;
 }
 
+/* Whether it is one cannot be told; it would not be moved in either case. */
+static void leave_out(struct scan *s, const struct swap_page *page)
+{
+	const struct e4df_inode *inode = e4df_map_inode(s->map, page->index);
+
+	if (inode->why != E4DF_MOVABLE)
+		return;
+	e4df_map_set_why(s->map, page->index, E4DF_WHY_UNREADABLE);
+	if (!(s->flags & E4DF_SCAN_AGAIN))
+		e4df_unreadable_tell(s->sink, inode->ino, page->blk);
+}
+
+/*
+ * A last cluster that the file system does not hold all of is no place to move
+ * to, and what is in it stays.
+ */
+errcode_t e4df_scan_pin_tail(struct scan *s)
+{
+	blk64_t end = s->geometry.blocks;
+	blk64_t start = end >> s->bits << s->bits;
+	errcode_t err;
+
+	if (start == end)
+		return 0;
+	for (__u32 i = 0; i < e4df_map_count(s->map); i++) {
+		const struct e4df_inode *inode = e4df_map_inode(s->map, i);
+		const struct e4df_extent *e = e4df_map_extents(s->map, i);
+		int is_there = 0;
+
+		for (__u32 n = 0; n < inode->data + inode->tree; n++)
+			is_there |= e[n].pblk + e[n].len > start;
+		if (is_there && inode->why == E4DF_MOVABLE)
+			e4df_map_set_why(s->map, i, E4DF_WHY_LAST_CLUSTER);
+	}
+	err = e4df_runs_push(&s->fixed, start, end - start);
+	e4df_runs_sort(&s->fixed);
+	return err;
+}
+
 errcode_t e4df_scan_find_swap(struct scan *s)
 {
 	struct swap_page *pages;
 	char *block;
+	blk64_t bad;
 	size_t count;
 	errcode_t err = 0;
 
@@ -202,9 +256,17 @@ errcode_t e4df_scan_find_swap(struct scan *s)
 	for (size_t i = 0; !err && i < count; i++)
 		e4df_gate_prefetch(s->gate, pages[i].blk, 1);
 	for (size_t i = 0; !err && i < count; i++) {
-		err = e4df_gate_read(s->gate, pages[i].blk, 1, block);
+		err = e4df_event_check(s->sink);
+		if (err)
+			break;
+		err = e4df_gate_read_data(s->gate, pages[i].blk, 1, block,
+					  &bad);
 		if (!err)
 			err = judge_page(s, &pages[i], block);
+		if (err != E4DF_ET_UNREADABLE)
+			continue;
+		leave_out(s, &pages[i]);
+		err = 0;
 	}
 	free(block);
 	free(pages);

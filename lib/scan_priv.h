@@ -7,10 +7,12 @@
  *	scan_tree.c	extent tree blocks, level by level
  *	scan_groups.c	group metadata, bitmaps and counts
  *	scan_pins.c	swap files and what lies below /boot
+ *	scan_quota.c	what users, groups and projects use
  */
 #ifndef E4DF_SCAN_PRIV_H
 #define E4DF_SCAN_PRIV_H
 
+#include "quota.h"
 #include "scan.h"
 
 /* An inode whose mapping does not fit into its root. */
@@ -44,17 +46,28 @@ struct scan_xattr {
 	ext2_ino_t ino;
 };
 
+/* A quota file, and the usage as counted. */
+struct scan_quota {
+	ext2_ino_t ino; /* 0 = there is none */
+	int is_file;	/* found, and a regular file */
+	__u64 size;
+	struct e4df_quota_usage *v; /* (owned) an id may repeat */
+	size_t count, alloc;
+};
+
 struct scan {
 	/* Immutable. */
 	struct e4df_volume *vol; /* (borrowed) */
 	ext2_filsys fs;		 /* (borrowed from vol) */
 	struct e4df_gate *gate;	 /* (borrowed from vol) */
-	unsigned int flags;	 /* E4DF_SCAN_ */
 	struct e4df_sink *sink;	 /* (borrowed) */
+	unsigned int flags;	 /* E4DF_SCAN_ */
 	struct e4df_geometry geometry;
+	unsigned int bits; /* a cluster is 2^bits blocks */
 	/* Mutable. */
 	struct e4df_map *map;	/* (owned) */
-	struct e4df_runs fixed; /* metadata of the groups */
+	struct e4df_runs fixed; /* metadata of the groups; as clusters once
+				 * each block is known to be there once */
 	struct scan_deep *deep; /* (owned) */
 	size_t deep_count, deep_alloc;
 	struct scan_node *nodes; /* (owned) the next level */
@@ -69,6 +82,7 @@ struct scan {
 	size_t boot_count, boot_alloc;
 	ext2_ino_t *swap; /* (owned) may be swap files */
 	size_t swap_count, swap_alloc;
+	struct scan_quota quotas[E4DF_QUOTA_TYPES];
 	blk64_t free_inodes;  /* as counted */
 	unsigned long damage; /* findings so far */
 };
@@ -94,9 +108,12 @@ errcode_t e4df_scan_read_sorted(struct scan *s, size_t count,
 				errcode_t (*visit)(struct scan *s, size_t i,
 						   void *block));
 
-/* Do the sectors in i_blocks agree with the blocks that the inode owns? */
-void e4df_scan_check_sectors(struct scan *s, ext2_ino_t ino, blk64_t sectors,
-			     blk64_t blocks);
+/*
+ * Do the sectors in i_blocks agree with the clusters of the inode's extents,
+ * mapping blocks and xattr block?
+ */
+void e4df_scan_check_sectors(struct scan *s, __u32 index, blk64_t sectors,
+			     int has_xattr_block);
 
 /* Appends to the list in `temp`, joining what is adjacent and alike. */
 errcode_t e4df_scan_append(struct scan *s, const struct e4df_extent *e);
@@ -110,7 +127,19 @@ errcode_t e4df_scan_inode_tables(struct scan *s);
 errcode_t e4df_scan_trees(struct scan *s);
 errcode_t e4df_scan_xattrs(struct scan *s);
 errcode_t e4df_scan_bitmaps(struct scan *s, const struct e4df_runs *used);
+errcode_t e4df_scan_pin_tail(struct scan *s);
 errcode_t e4df_scan_find_boot(struct scan *s);
+
+/* Where the quota files are; then each inode in use counts for its owners, */
+void e4df_scan_quota_start(struct scan *s);
+errcode_t e4df_scan_quota_inode(struct scan *s, ext2_ino_t ino,
+				struct ext2_inode_large *inode);
+/* so do values in inodes, of an xattr block with refs owners from i on; */
+errcode_t e4df_scan_quota_xattrs(struct scan *s, size_t i, size_t refs,
+				 const void *block);
+/* and the sums must be what the files say. */
+errcode_t e4df_scan_quota_check(struct scan *s);
+
 errcode_t e4df_scan_find_swap(struct scan *s);
 
 #endif

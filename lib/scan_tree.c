@@ -58,8 +58,10 @@ errcode_t e4df_scan_read_sorted(struct scan *s, size_t count,
 		if (ahead <= i)
 			announce(s, &ahead, count, blk);
 		end = read_end(s, i, count, blk);
-		err = e4df_gate_read(s->gate, first,
-				     blk(s, end - 1) - first + 1, buf);
+		err = e4df_event_check(s->sink);
+		if (!err)
+			err = e4df_gate_read(s->gate, first,
+					     blk(s, end - 1) - first + 1, buf);
 		for (size_t k = i; k < end && !err; k++)
 			err = visit(s, k, buf + (blk(s, k) - first) * bs);
 	}
@@ -266,22 +268,22 @@ static int compare_pieces(const void *a, const void *b)
 static errcode_t finish_deep(struct scan *s, const struct scan_deep *deep,
 			     const struct scan_piece *p, size_t count)
 {
-	blk64_t blocks = deep->has_xattr_block ? 1 : 0;
 	__u32 data = 0;
 	errcode_t err = 0;
 
 	s->temp_count = 0;
 	for (size_t i = 0; i < count && !err; i++) {
-		blocks += p[i].extent.len;
 		err = e4df_scan_append(s, &p[i].extent);
 		if (!p[i].level)
 			data = (__u32)s->temp_count;
 	}
-	if (err)
-		return err;
-	e4df_scan_check_sectors(s, deep->ino, deep->sectors, blocks);
-	return e4df_map_set_extents(s->map, deep->index, s->temp, data,
-				    (__u32)s->temp_count - data);
+	if (!err)
+		err = e4df_map_set_extents(s->map, deep->index, s->temp, data,
+					   (__u32)s->temp_count - data);
+	if (!err)
+		e4df_scan_check_sectors(s, deep->index, deep->sectors,
+					deep->has_xattr_block);
+	return err;
 }
 
 errcode_t e4df_scan_trees(struct scan *s)

@@ -125,6 +125,12 @@ const void *e4df_stage_image(const struct e4df_stage *stage, size_t i,
 	return stage->images[i].data;
 }
 
+errcode_t e4df_stage_preserve(const struct e4df_stage *stage,
+			      struct e4df_gate *gate)
+{
+	return e4df_gate_preserve(gate, &stage->blocks);
+}
+
 errcode_t e4df_stage_write(const struct e4df_stage *stage,
 			   struct e4df_gate *gate, const char *who)
 {

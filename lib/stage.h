@@ -40,6 +40,13 @@ const void *e4df_stage_image(const struct e4df_stage *stage, size_t i,
 			     blk64_t *blk);
 
 /*
+ * Saves what the images of a sealed stage will overwrite, if there is an undo
+ * file.  Returns what the gate returns.
+ */
+errcode_t e4df_stage_preserve(const struct e4df_stage *stage,
+			      struct e4df_gate *gate);
+
+/*
  * Writes all images of a sealed stage to their places, neighbours together;
  * holds the grant for exactly these blocks, in the name of `who`.  Does not
  * flush.  Returns what the gate returns.

@@ -29,17 +29,18 @@ static void count_file(const struct e4df_map *map, __u32 index,
 		       struct e4df_stats *stats)
 {
 	const struct e4df_inode *inode = e4df_map_inode(map, index);
-	const struct e4df_extent *e = e4df_map_extents(map, index);
+	struct e4df_shape shape;
 	struct e4df_worst file = {
 		.ino = inode->ino,
 		.why = inode->why,
-		.runs = e4df_extents_runs(e, inode->data),
-		.blocks = e4df_extents_blocks(e, inode->data),
 	};
 
-	if (!file.blocks)
+	e4df_map_measure(map, index, &shape);
+	if (!shape.blocks)
 		return;
-	file.ideal = e4df_map_ideal(map, file.blocks);
+	file.runs = shape.runs;
+	file.ideal = shape.ideal;
+	file.blocks = shape.blocks;
 	stats->files++;
 	stats->runs += file.runs;
 	stats->ideal_runs += file.ideal;

@@ -6,7 +6,7 @@
  * file system's own inodes do not count.  It is fragmented if it has more
  * runs than its ideal.  The layout score is that of Smith and Seltzer
  * (USENIX 1996): of all blocks but the first of each file, the share that
- * lies directly behind its predecessor.
+ * lies directly behind its predecessor, or in the same run (map.h).
  */
 #ifndef E4DF_STATS_H
 #define E4DF_STATS_H

@@ -18,23 +18,31 @@
 errcode_t e4df_verify_layout(struct e4df_volume *vol, unsigned int flags,
 			     const struct e4df_map *expected);
 
-/* The files that a plan changes, each with a digest of its blocks. */
+/*
+ * Files that are to change, each with a digest of all its data blocks,
+ * unwritten ones excepted, in logical order.
+ */
 struct e4df_digests;
 
-/*
- * Digests all data blocks of the files that the plan changes, unwritten ones
- * excepted, in logical order, at their places in `map`.
- */
-errcode_t e4df_verify_digest(struct e4df_volume *vol,
-			     const struct e4df_map *map,
-			     const struct e4df_plan *plan,
-			     struct e4df_digests **ret);
-size_t e4df_digests_count(const struct e4df_digests *digests);
+errcode_t e4df_digests_new(struct e4df_digests **ret);
 void e4df_digests_free(struct e4df_digests *digests);
 
-/* Returns E4DF_ET_VERIFY, with each file that differs to the sink. */
-errcode_t e4df_digests_compare(const struct e4df_digests *before,
-			       const struct e4df_digests *after,
-			       struct e4df_sink *sink);
+/*
+ * Adds the files that the plan changes and that are not there yet, as they are
+ * in `map`.  Those that cannot be read are not added: their first such blocks
+ * go to `bad`, and E4DF_ET_UNREADABLE is returned.
+ */
+errcode_t e4df_digests_add(struct e4df_digests *digests,
+			   struct e4df_volume *vol, const struct e4df_map *map,
+			   const struct e4df_plan *plan, struct e4df_runs *bad);
+
+/*
+ * Digests all files again, as they are in `map` now, but those that became
+ * unreadable.  *compared is the number of files.  Returns E4DF_ET_VERIFY, with
+ * each file that differs, or cannot be read back, to the sink.
+ */
+errcode_t e4df_digests_compare(const struct e4df_digests *digests,
+			       struct e4df_volume *vol,
+			       const struct e4df_map *map, uint64_t *compared);
 
 #endif

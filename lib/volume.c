@@ -3,16 +3,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "e4df_err.h"
 #include "features.h"
+#include "inodes.h"
+#include "mmp.h"
 #include "probe.h"
 #include "super.h"
+#include "undo.h"
 #include "xjournal.h"
 
 struct e4df_volume {
@@ -23,10 +28,10 @@ struct e4df_volume {
 	uint64_t size;		      /* bytes, of the device or image */
 	ext2_filsys fs;		      /* (owned) */
 	struct e4df_gate *gate;	      /* (borrowed from fs->io) */
+	struct e4df_undo *undo;	      /* (owned) NULL: none */
 	struct e4df_runs super_grant; /* the superblock's block */
-	struct e4df_runs mmp_grant;   /* the MMP block */
-	int has_mmp;		      /* we hold the MMP block */
 	/* Mutable. */
+	struct e4df_mmp *mmp;	       /* (owned) while we hold the MMP block */
 	struct ext2_super_block super; /* as on disk now */
 };
 
@@ -71,16 +76,17 @@ static errcode_t check_super(struct e4df_volume *vol)
 {
 	struct ext2_super_block *sb = &vol->super;
 	uint64_t blocks, bytes;
-	ssize_t got;
+	size_t got;
 	errcode_t err;
 
-	got = pread(vol->fd, sb, sizeof(*sb),
-		    (off_t)(vol->options.offset + E4DF_SUPER_OFFSET));
+	err = e4df_probe_read(vol->fd, vol->options.path,
+			      vol->options.offset + E4DF_SUPER_OFFSET, sb,
+			      sizeof(*sb), &got, vol->sink);
+	if (err)
+		return err;
 	if (got != sizeof(*sb))
-		return e4df_event_fail(vol->sink,
-				       got < 0 ? errno : E4DF_ET_SHORT,
-				       "the superblock of %s "
-				       "cannot be read",
+		return e4df_event_fail(vol->sink, E4DF_ET_SHORT,
+				       "%s ends within its superblock",
 				       vol->options.path);
 	err = e4df_features_check(sb, vol->options.path, vol->sink);
 	if (err)
@@ -120,42 +126,48 @@ static errcode_t check_super(struct e4df_volume *vol)
 
 static errcode_t open_fs(struct e4df_volume *vol)
 {
-	char options[64];
+	char options[128];
 	errcode_t err;
 
-	snprintf(options, sizeof(options), "fd=%d&offset=%llu", vol->fd,
-		 (unsigned long long)vol->options.offset);
+	snprintf(options, sizeof(options), "fd=%d&offset=%llu&sink=%llu",
+		 vol->fd, (unsigned long long)vol->options.offset,
+		 (unsigned long long)(uintptr_t)vol->sink);
 	err = ext2fs_open2(vol->options.path, options,
 			   EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES |
 				   EXT2_FLAG_SKIP_MMP,
 			   0, 0, e4df_gate_manager(), &vol->fs);
+	if (e4df_gate_cause(NULL, err))
+		return e4df_gate_cause(NULL, err);
 	if (err)
 		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
 				       "%s: %s; run e2fsck -f first",
 				       vol->options.path, error_message(err));
+	e4df_inodes_attach(vol->fs);
 	vol->gate = e4df_gate_of(vol->fs->io);
-	e4df_gate_set_sink(vol->gate, vol->sink);
 	e4df_gate_set_tap(vol->gate, vol->options.tap);
 	return e4df_runs_push(&vol->super_grant, e4df_volume_super_block(vol),
 			      1);
 }
 
 /* Where the journal's superblock is; 0 if the inode maps nothing there. */
-static blk64_t find_journal(struct e4df_volume *vol)
+static errcode_t find_journal(struct e4df_volume *vol, blk64_t *blk)
 {
-	blk64_t blk = 0;
 	errcode_t err = ext2fs_bmap2(vol->fs, vol->super.s_journal_inum, NULL,
-				     NULL, 0, 0, NULL, &blk);
+				     NULL, 0, 0, NULL, blk);
 
-	return err || blk >= ext2fs_blocks_count(vol->fs->super) ? 0 : blk;
+	if (err || *blk >= ext2fs_blocks_count(vol->fs->super))
+		*blk = 0;
+	return e4df_gate_cause(vol->gate, err);
 }
 
 static errcode_t check_internal(struct e4df_volume *vol)
 {
-	blk64_t blk = find_journal(vol);
+	blk64_t blk = 0;
+	errcode_t err = find_journal(vol, &blk);
 	char *jsb;
-	errcode_t err;
 
+	if (err)
+		return err;
 	if (!blk)
 		return e4df_event_fail(vol->sink, E4DF_ET_INCONSISTENT,
 				       "%s: the journal inode is damaged; run "
@@ -187,87 +199,88 @@ static errcode_t check_journal(struct e4df_volume *vol)
 				   o->path, vol->sink);
 }
 
-/*
- * libext2fs keeps the MMP protocol, through fs->io and a descriptor of its
- * own that knows no offset.
- */
+/* Whatever the run does: the block is kept fresh, or nothing is done. */
+static errcode_t watch_mmp(void *ctx)
+{
+	return e4df_mmp_refresh(ctx);
+}
+
 static errcode_t hold_mmp(struct e4df_volume *vol)
 {
-	ext2_filsys fs = vol->fs;
+	struct e4df_mmp_options o = {
+		.fs = vol->fs,
+		.gate = vol->gate,
+		.sink = vol->sink,
+		.path = vol->options.path,
+		.fd = vol->fd,
+		.offset = vol->options.offset,
+	};
 	errcode_t err;
 
-	if (!ext2fs_has_feature_mmp(fs->super))
+	if (!ext2fs_has_feature_mmp(vol->fs->super))
 		return 0;
-	if (vol->options.offset)
-		return e4df_event_fail(vol->sink, E4DF_ET_FEATURE,
-				       "%s has the feature mmp, which is not "
-				       "supported at an offset; use losetup "
-				       "-o",
-				       vol->options.path);
-	err = e4df_runs_push(&vol->mmp_grant, fs->super->s_mmp_block, 1);
-	if (err)
-		return err;
-	fs->flags &= ~EXT2_FLAG_SKIP_MMP;
-	fs->flags |= EXT2_FLAG_RW;
-	e4df_gate_grant(vol->gate, &vol->mmp_grant, "multi-mount protection");
-	err = ext2fs_mmp_start(fs);
-	e4df_gate_grant(vol->gate, NULL, NULL);
-	fs->flags &= ~EXT2_FLAG_RW;
-	if (err)
-		return e4df_event_fail(vol->sink, E4DF_ET_BUSY,
-				       "%s may be in use by another host (%s);"
-				       " if it is not, see tune2fs -E "
-				       "clear_mmp",
-				       vol->options.path, error_message(err));
-	vol->has_mmp = 1;
-	return 0;
-}
-
-/* Another host may have taken over: then not one block more is ours. */
-errcode_t e4df_volume_refresh(struct e4df_volume *vol)
-{
-	errcode_t err;
-
-	if (!vol->has_mmp)
-		return 0;
-	vol->fs->flags |= EXT2_FLAG_RW;
-	e4df_gate_grant(vol->gate, &vol->mmp_grant, "multi-mount protection");
-	err = ext2fs_mmp_update2(vol->fs, 0);
-	e4df_gate_grant(vol->gate, NULL, NULL);
-	vol->fs->flags &= ~EXT2_FLAG_RW;
+	err = e4df_mmp_take(&o, &vol->mmp);
 	if (!err)
+		e4df_gate_set_watch(vol->gate, watch_mmp, vol->mmp);
+	return err;
+}
+
+errcode_t e4df_volume_release(struct e4df_volume *vol)
+{
+	struct e4df_mmp *mmp = vol->mmp;
+	errcode_t err;
+
+	if (!mmp)
 		return 0;
-	e4df_gate_stop(vol->gate);
-	return e4df_event_fail(vol->sink, err,
-			       "%s may have been taken over by another host "
-			       "(%s); stopped",
-			       vol->options.path, error_message(err));
+	vol->mmp = NULL;
+	e4df_gate_set_watch(vol->gate, NULL, NULL);
+	err = e4df_mmp_release(mmp);
+	e4df_mmp_free(mmp);
+	return err;
 }
 
-static void release_mmp(struct e4df_volume *vol)
+errcode_t e4df_volume_close(struct e4df_volume *vol)
 {
-	if (!vol->has_mmp)
-		return;
-	vol->fs->flags |= EXT2_FLAG_RW;
-	e4df_gate_grant(vol->gate, &vol->mmp_grant, "multi-mount protection");
-	ext2fs_mmp_stop(vol->fs);
-	e4df_gate_grant(vol->gate, NULL, NULL);
-	vol->fs->flags &= ~EXT2_FLAG_RW;
-}
+	errcode_t err;
 
-void e4df_volume_close(struct e4df_volume *vol)
-{
 	if (!vol)
-		return;
+		return 0;
 	if (vol->fs) {
-		release_mmp(vol);
+		e4df_volume_release(vol);
 		ext2fs_free(vol->fs);
 	}
+	err = e4df_undo_close(vol->undo);
 	if (vol->fd >= 0)
 		close(vol->fd);
 	e4df_runs_free(&vol->super_grant);
-	e4df_runs_free(&vol->mmp_grant);
 	free(vol);
+	return err;
+}
+
+static errcode_t open_undo(const struct e4df_volume_options *o, int fd,
+			   struct e4df_sink *sink, struct e4df_undo **ret)
+{
+	struct e4df_undo_options undo = {
+		.path = o->undo,
+		.flags = o->flags & E4DF_VOLUME_REUNDO ? E4DF_UNDO_REPLACE : 0,
+		.target = o->path,
+		.fd = fd,
+		.offset = o->offset,
+	};
+
+	return e4df_undo_open(&undo, sink, ret);
+}
+
+/* From the first write on: that is the MMP block's, where there is one. */
+static errcode_t hold_undo(struct e4df_volume *vol)
+{
+	errcode_t err;
+
+	if (!vol->options.undo)
+		return 0;
+	err = open_undo(&vol->options, vol->fd, vol->sink, &vol->undo);
+	e4df_gate_set_undo(vol->gate, vol->undo);
+	return err;
 }
 
 static errcode_t open_once(const struct e4df_volume_options *o,
@@ -296,6 +309,8 @@ static errcode_t open_once(const struct e4df_volume_options *o,
 	if (!err)
 		err = check_journal(vol);
 	if (!err && o->flags & E4DF_VOLUME_WRITE)
+		err = hold_undo(vol);
+	if (!err && o->flags & E4DF_VOLUME_WRITE)
 		err = hold_mmp(vol);
 	if (err)
 		e4df_volume_close(vol);
@@ -321,14 +336,35 @@ static char *name_for_e2fsck(const char *path, uint64_t offset, int fd)
 	return asprintf(&name, "%s%s", path, suffix) < 0 ? NULL : name;
 }
 
+/*
+ * e2fsck ends in order on SIGINT, and on nothing else that a user may have
+ * sent to us alone.  How wait() tells its end.
+ */
+static int wait_for_e2fsck(pid_t pid, struct e4df_sink *sink)
+{
+	struct timespec nap = { .tv_nsec = 10000000 };
+	int status = -1, is_told = 0;
+	pid_t got;
+
+	while (!(got = waitpid(pid, &status, WNOHANG)) ||
+	       (got < 0 && errno == EINTR)) {
+		if (!is_told && e4df_event_check(sink)) {
+			kill(pid, SIGINT);
+			is_told = 1;
+		}
+		nanosleep(&nap, NULL);
+	}
+	return got < 0 ? -1 : status;
+}
+
 /* e2fsck replays journals and knows how; its words go to standard error. */
 static errcode_t run_e2fsck(const struct e4df_volume_options *o,
 			    struct e4df_sink *sink)
 {
 	int fd = open(o->path, O_PATH | O_CLOEXEC);
 	char *target = name_for_e2fsck(o->path, o->offset, fd);
-	const char *argv[6] = { "e2fsck", "-p" };
-	int status = -1, argc = 2;
+	const char *argv[8] = { "e2fsck", "-p" };
+	int status, argc = 2;
 	pid_t pid;
 
 	if (!target) {
@@ -339,6 +375,10 @@ static errcode_t run_e2fsck(const struct e4df_volume_options *o,
 		argv[argc++] = "-j";
 		argv[argc++] = o->journal;
 	}
+	if (o->undo) {
+		argv[argc++] = "-z";
+		argv[argc++] = o->undo;
+	}
 	argv[argc] = target;
 	pid = fork();
 	if (!pid) {
@@ -347,12 +387,13 @@ static errcode_t run_e2fsck(const struct e4df_volume_options *o,
 		execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
 	free(target);
 	close(fd);
 	if (pid < 0)
 		return errno;
+	status = wait_for_e2fsck(pid, sink);
+	if (e4df_event_check(sink))
+		return E4DF_ET_CANCELLED;
 	if (WIFEXITED(status) && WEXITSTATUS(status) <= 1)
 		return 0;
 	return e4df_event_fail(sink, E4DF_ET_FSCK,
@@ -361,10 +402,41 @@ static errcode_t run_e2fsck(const struct e4df_volume_options *o,
 			       o->path);
 }
 
+/* What e2fsck would say, or do, about a bad undo file is not to be relied on */
+static errcode_t try_undo(const struct e4df_volume_options *o,
+			  struct e4df_sink *sink)
+{
+	struct e4df_undo *undo = NULL;
+	errcode_t err;
+	int fd;
+
+	if (!o->undo)
+		return 0;
+	fd = open(o->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	err = open_undo(o, fd, sink, &undo);
+	if (!err)
+		err = e4df_undo_close(undo);
+	close(fd);
+	return err;
+}
+
+/* e2fsck starts the undo file; the run goes on with it. */
+static errcode_t repair(struct e4df_volume_options *o, struct e4df_sink *sink)
+{
+	errcode_t err = try_undo(o, sink);
+
+	if (!err)
+		err = run_e2fsck(o, sink);
+	o->flags &= ~(unsigned int)E4DF_VOLUME_REUNDO;
+	return err;
+}
+
 errcode_t e4df_volume_open(const struct e4df_volume_options *o,
 			   struct e4df_sink *sink, struct e4df_volume **ret)
 {
-	struct e4df_volume_options look = *o;
+	struct e4df_volume_options look = *o, use = *o;
 	struct e4df_sink quiet = { .ctx = NULL };
 	errcode_t err;
 
@@ -378,11 +450,29 @@ errcode_t e4df_volume_open(const struct e4df_volume_options *o,
 		e4df_volume_close(*ret);
 	else if (err == E4DF_ET_ERROR_FS || err == E4DF_ET_NOT_CLEAN ||
 		 (err == E4DF_ET_DIRTY_JOURNAL && !o->offset))
-		err = run_e2fsck(o, sink);
+		err = repair(&use, sink);
 	else
 		err = 0; /* to be said by the real try */
 	*ret = NULL;
-	return err ? err : open_once(o, sink, ret);
+	return err ? err : open_once(&use, sink, ret);
+}
+
+/*
+ * With bigalloc block 0 belongs to a group also where blocks are of 1 KiB, so
+ * that all descriptors follow one block later; libext2fs 1.47 knows that of
+ * the first block of them alone (but see the kernel's descriptor_loc()).
+ */
+blk64_t e4df_volume_desc_block(const struct e4df_volume *vol, dgrp_t number)
+{
+	ext2_filsys fs = vol->fs;
+	struct ext2_super_block *sb = fs->super;
+	blk64_t blk = ext2fs_descriptor_block_loc2(fs, sb->s_first_data_block,
+						   number);
+
+	if (fs->cluster_ratio_bits && fs->blocksize == 1024 && number &&
+	    (!ext2fs_has_feature_meta_bg(sb) || number < sb->s_first_meta_bg))
+		blk++;
+	return blk;
 }
 
 errcode_t e4df_volume_reload(struct e4df_volume *vol)
@@ -405,10 +495,8 @@ errcode_t e4df_volume_reload(struct e4df_volume *vol)
 	if (!err && !e4df_super_is_valid(fs->super))
 		err = EXT2_ET_SB_CSUM_INVALID;
 	for (dgrp_t i = 0; i < fs->desc_blocks && !err; i++) {
-		blk64_t blk = ext2fs_descriptor_block_loc2(
-			fs, fs->super->s_first_data_block, i);
-
-		err = e4df_gate_read(vol->gate, blk, 1, at);
+		err = e4df_gate_read(vol->gate, e4df_volume_desc_block(vol, i),
+				     1, at);
 		at += fs->blocksize;
 	}
 	return err;

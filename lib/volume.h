@@ -15,12 +15,15 @@ struct e4df_volume;
 #define E4DF_VOLUME_WRITE  0x1 /* a run that will write */
 #define E4DF_VOLUME_REPAIR 0x2 /* run e2fsck -p if it is not clean */
 #define E4DF_VOLUME_REPORT 0x4 /* looks only: needs no journal */
+#define E4DF_VOLUME_REUNDO 0x8 /* replace an undo file that does not fit */
 
 struct e4df_volume_options {
 	const char *path;    /* (borrowed) device or image */
 	uint64_t offset;     /* bytes, of the file system in it */
 	const char *journal; /* (borrowed) where an external journal is; NULL:
 			      * look for it */
+	const char *undo;    /* (borrowed) the undo file of a run that will
+			      * write; NULL: none */
 	unsigned int flags;  /* E4DF_VOLUME_ */
 	const struct e4df_gate_tap *tap; /* (borrowed) sees each operation
 					  * from before the first write on;
@@ -39,8 +42,18 @@ struct e4df_volume_options {
 errcode_t e4df_volume_open(const struct e4df_volume_options *options,
 			   struct e4df_sink *sink, struct e4df_volume **ret);
 
-/* Releases everything, without a write (but the MMP block's).  Accepts NULL. */
-void e4df_volume_close(struct e4df_volume *vol);
+/*
+ * Hands the MMP block back, where there is one: the end of all reading and
+ * writing.  An error has been explained, but E4DF_ET_STOPPED, which follows
+ * another.
+ */
+errcode_t e4df_volume_release(struct e4df_volume *vol);
+
+/*
+ * Releases everything, without a write (but the MMP block's), and finishes the
+ * undo file, which can fail (e4df_undo_close).  Accepts NULL.
+ */
+errcode_t e4df_volume_close(struct e4df_volume *vol);
 
 ext2_filsys e4df_volume_fs(const struct e4df_volume *vol);
 struct e4df_gate *e4df_volume_gate(const struct e4df_volume *vol);
@@ -52,6 +65,9 @@ const struct ext2_super_block *e4df_volume_super(const struct e4df_volume *vol);
 /* The block that holds the primary superblock, and where it begins in it. */
 blk64_t e4df_volume_super_block(const struct e4df_volume *vol);
 unsigned int e4df_volume_super_offset(const struct e4df_volume *vol);
+
+/* The block of group descriptors with this number, of the primary copy. */
+blk64_t e4df_volume_desc_block(const struct e4df_volume *vol, dgrp_t number);
 
 /* The metadata on disk are now what this superblock counts. */
 void e4df_volume_set_super(struct e4df_volume *vol,
@@ -75,8 +91,5 @@ errcode_t e4df_volume_end(struct e4df_volume *vol,
 
 /* Reads the file system's metadata again from disk. */
 errcode_t e4df_volume_reload(struct e4df_volume *vol);
-
-/* Keeps the MMP block fresh; called between batches. */
-errcode_t e4df_volume_refresh(struct e4df_volume *vol);
 
 #endif

@@ -58,6 +58,8 @@ static void catch_signals(void)
 			sigaction(signals[i], &action, NULL);
 	}
 	sigaction(SIGPIPE, &ignore, NULL);
+	/* a limit of the size of files is an error like a full disk */
+	sigaction(SIGXFSZ, &ignore, NULL);
 	/* another program opens the image while its lease is asked for */
 	sigaction(SIGIO, &ignore, NULL);
 }

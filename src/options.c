@@ -42,6 +42,8 @@ static const struct row {
 	  "offset=N: the file system begins N bytes from the start" },
 	{ 'j', NULL, "journal", 0, 0,
 	  "where an external journal is, to see that it is empty" },
+	{ 'z', NULL, "undo_file", 0, 0,
+	  "save there what is overwritten, for e2undo" },
 	{ KEY_CONVERT, "convert-extents", NULL, E4DF_RUN_CONVERT, 0,
 	  "turn indirect blocks into extents" },
 	{ KEY_MOVE_BOOT, "move-boot", NULL, E4DF_RUN_MOVE_BOOT, 0,
@@ -60,8 +62,8 @@ static const struct row {
 
 static const char usage[] =
 	"Usage: " PROGRAM " [-cnpqvV] [-C fd] [-E extended-options]\n"
-	"                   [-j journal] [--convert-extents] [--move-boot]\n"
-	"                   [--move-immutable] [--verify] [--json]\n"
+	"                   [-j journal] [-z undo_file] [--convert-extents]\n"
+	"                   [--move-boot] [--move-immutable] [--verify] [--json]\n"
 	"                   device|image[?offset=N]\n";
 
 void options_print_help(FILE *out)
@@ -197,6 +199,9 @@ static enum status parse_option(int key, int *has_offset,
 			return usage_error("the name of the journal is empty");
 		options->run.journal = optarg;
 		return STATUS_DONE;
+	case 'z':
+		options->run.undo = optarg;
+		return STATUS_DONE;
 	case '?':
 		fputs(usage, stderr); /* getopt has told why */
 		return STATUS_USAGE;
@@ -264,6 +269,30 @@ static enum status parse_target(const char *target, int *has_offset,
 	return parse_offset(suffix + strlen(key), has_offset, options);
 }
 
+/* As the other tools do it, -z '' leaves the name to the environment. */
+static enum status name_undo(struct options *options)
+{
+	const char *dir = getenv("E2FSPROGS_UNDO_DIR");
+	const char *slash = strrchr(options->path, '/');
+
+	if (!options->run.undo || *options->run.undo)
+		return STATUS_DONE;
+	if (!dir)
+		dir = "/var/lib/e2fsprogs";
+	if (!*dir || !strcmp(dir, "none"))
+		return usage_error("-z needs the name of a file, because "
+				   "E2FSPROGS_UNDO_DIR names no directory");
+	if (asprintf(&options->undo, "%s/" PROGRAM "-%s.e2undo", dir,
+		     slash ? slash + 1 : options->path) < 0) {
+		options->undo = NULL;
+		fprintf(stderr, "%s: out of memory\n", PROGRAM);
+		return STATUS_FAILED;
+	}
+	options->run.undo = options->undo;
+	options->run.flags |= E4DF_RUN_REUNDO;
+	return STATUS_DONE;
+}
+
 static enum status check_options(const struct options *options)
 {
 	unsigned int run = options->run.flags, looks;
@@ -273,6 +302,9 @@ static enum status check_options(const struct options *options)
 		return usage_error("-c and -n exclude each other");
 	if (looks && run & E4DF_RUN_REPAIR)
 		return usage_error("-p writes, which -c and -n do not");
+	if (looks && options->run.undo)
+		return usage_error("-z saves what is overwritten, and -c and "
+				   "-n write nothing");
 	if (options->flags & OPTIONS_QUIET && options->flags & OPTIONS_VERBOSE)
 		return usage_error("-q and -v exclude each other");
 	if (options->flags & OPTIONS_JSON &&
@@ -298,10 +330,13 @@ enum status options_parse(int argc, char **argv, struct options *ret)
 					   "more than one device or image" :
 					   "no device or image is given");
 	status = check_options(ret);
-	return status ? status : parse_target(argv[optind], &has_offset, ret);
+	if (!status)
+		status = parse_target(argv[optind], &has_offset, ret);
+	return status ? status : name_undo(ret);
 }
 
 void options_free(struct options *options)
 {
 	free(options->path);
+	free(options->undo);
 }

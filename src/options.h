@@ -32,6 +32,7 @@ struct options {
 	struct e4df_options run; /* but the cancel flag */
 	const char *target;	 /* (borrowed from argv) as given */
 	char *path;		 /* (owned) target without ?offset= */
+	char *undo;		 /* (owned) NULL, or the file of -z '' */
 	unsigned int flags;	 /* OPTIONS_ */
 	int progress_fd;	 /* an open descriptor, or see above */
 };

@@ -198,7 +198,7 @@ void report_text(FILE *out, const struct report *report)
 	print_skipped(out, report_end(o));
 	print_worst(out, report);
 	fputc('\n', out);
-	if (report->status) {
+	if (!o->is_complete) {
 		if (is_run(report))
 			print_broken_off(out, report);
 	} else if (run & E4DF_RUN_REPORT) {

@@ -34,7 +34,7 @@ kernel_view()
 	mkdir -p view
 	mount -o loop,ro "$1" view
 	"$TOOLS/treesum" view
-	umount view
+	unmount view
 }
 
 # image_view IMAGE
@@ -67,9 +67,16 @@ places()
 
 # breaks IMAGE
 # Prints an inode number for each place at which one of its blocks does not lie
-# directly behind the block before: as e2fsck sees it.
+# directly behind the block before: as e2fsck sees it. With bigalloc (cluster
+# is the number of blocks in one), at which its cluster does not, as debugfs
+# lists the blocks.
+cluster=1
 breaks()
 {
+	[ $cluster = 1 ] || {
+		data_breaks "$1"
+		return
+	}
 	e2fsck -fn -E fragcheck "$1" 2>/dev/null |
 		sed -nE 's/^ *([0-9]+)\(.\): expecting .*/\1/p'
 }
@@ -79,18 +86,20 @@ breaks()
 data_breaks()
 {
 	image_view "$1" | sed -nE 's/^(2|[0-9]{2,}) .*/stat <\1>/p' >stat.in
-	debugfs -f stat.in "$1" 2>/dev/null | awk '
-		/^Inode: / { ino = $2; next_blk = 0 }
+	debugfs -f stat.in "$1" 2>/dev/null | awk -v ratio=$cluster '
+		function cluster(blk) { return int(blk / ratio) }
+		/^Inode: / { ino = $2; last = "" }
 		/^\(/ {
 			n = split($0, part, /, */)
 			for (i = 1; i <= n; i++) {
-				if (part[i] !~ /^\([0-9]+(-[0-9]+)?\)/)
+				if (part[i] !~ /^\([0-9]+(-[0-9]+)?(\[u\])?\)/)
 					continue
 				sub(/^\(.*\):/, "", part[i])
 				split(part[i], blk, "-")
-				if (next_blk && next_blk != blk[1])
+				gap = cluster(blk[1]) - cluster(last)
+				if (last && gap != 1 && (gap || ratio == 1))
 					print ino
-				next_blk = (blk[2] ? blk[2] : blk[1]) + 1
+				last = blk[2] ? blk[2] : blk[1]
 			}
 		}'
 }
@@ -198,4 +207,63 @@ assert_whole_run()
 	assert_unchanged "$image" assert_exit 0 "$E4OFFDEFRAG" --json "$image"
 	assert_eq 0 "$(member out bytes_moved)" "bytes moved by a second run"
 	assert_eq 0 "$(member out steps_done)" "steps done by a second run"
+}
+
+# ---- runs that were cut short
+
+# needs_recovery IMAGE
+needs_recovery()
+{
+	dumpe2fs -h "$1" >header 2>/dev/null
+	grep -q '^Filesystem features:.* needs_recovery' header
+}
+
+# reached REPORT prints what was reached, by the report.
+reached()
+{
+	local name
+
+	for name in fragmented_files runs ideal_runs layout_score; do
+		member "$1" after $name
+	done
+}
+
+# note_whole_run IMAGE
+# Before any other run on a copy of the image: what is in it, and what a run
+# that is not disturbed makes of it, in the files whole.*.
+note_whole_run()
+{
+	image_view "$1" >whole.image
+	cp "$1" whole.img
+	assert_exit 0 "$E4OFFDEFRAG" --json whole.img
+	mv out whole.json
+	reached whole.json >whole.reached
+	assert_quiet whole.img
+	breaks whole.img >whole.breaks
+	rm whole.img
+}
+
+# assert_intact IMAGE WHEN
+# What is true of every image that was left behind, once it is recovered.
+assert_intact()
+{
+	assert_clean "$1"
+	image_view "$1" >image.now
+	assert_same whole.image image.now "what is in the image, $2"
+}
+
+# assert_resumes IMAGE WHEN
+# Another run ends where one that was not cut short does, and has not more to
+# do than that one.
+assert_resumes()
+{
+	assert_exit 0 "$E4OFFDEFRAG" --json "$1"
+	reached out >reached.now
+	assert_same whole.reached reached.now "the layout in the end, $2"
+	[ "$(member out bytes_moved)" -le "$(member whole.json bytes_moved)" ] ||
+		fail "more to move than at the start, $2"
+	assert_intact "$1" "$2, and another run"
+	assert_quiet "$1"
+	breaks "$1" >breaks.now
+	assert_same whole.breaks breaks.now "the breaks in the end, $2"
 }

@@ -91,6 +91,27 @@ skip_without_mount()
 	rm -r "$probe" "$probe.d"
 }
 
+# unmount DIRECTORY
+# Also waits for the end of the loop device, which another process can delay
+# that has copied the mount; the file system is clean only then.
+unmount()
+{
+	local loop
+
+	loop=$(awk -v dir="$(realpath "$1")" '$5 == dir {
+		for (i = 6; $i != "-"; i++)
+			;
+		print $(i + 2)
+	}' /proc/self/mountinfo)
+	umount "$1"
+	wait_until not_attached "$loop"
+}
+
+not_attached()
+{
+	! losetup "$1" >/dev/null 2>&1
+}
+
 # ---- images
 
 # mkimg FILE SIZE [MKE2FS-OPTION...]
@@ -136,6 +157,43 @@ fsdebug()
 digest()
 {
 	"$TOOLS/imgsum" "$1"
+}
+
+# ---- a run to which something happens
+
+# skip_without_iotrap
+# The program can be run by iotrap: it is neither static nor sanitized.
+skip_without_iotrap()
+{
+	[ -e "$TOOLS/iotrap.so" ] || skip "tests/tools/iotrap.so is not built"
+	! grep -q __asan_init "$E4OFFDEFRAG" ||
+		skip "the program is sanitized, nothing can be preloaded"
+	rm -f iotrap.log
+	iotrap img "$E4OFFDEFRAG" --version >/dev/null
+	[ -e iotrap.log ] ||
+		skip "the program is static, nothing can be preloaded"
+}
+
+# iotrap FILE [VARIABLE=VALUE...] COMMAND...
+# Runs it with tests/tools/iotrap.c, which says what the variables are; leaves
+# the numbers of reads and of writes in iotrap.log.
+iotrap()
+{
+	env LD_PRELOAD="$TOOLS/iotrap.so" IOTRAP_FILE="$1" \
+		IOTRAP_LOG=iotrap.log "${@:2}"
+}
+
+# start_iotrap FILE [VARIABLE=VALUE...] COMMAND...
+# The same in the background, with its outputs in out and err: returns when
+# the target is locked, with the process in $pid. To look at the target itself
+# before would be in the way of the run.
+start_iotrap()
+{
+	env LD_PRELOAD="$TOOLS/iotrap.so" IOTRAP_FILE="$1" \
+		IOTRAP_LOG=iotrap.log "${@:2}" >out 2>err &
+	pid=$!
+	wait_until grep -q "FLOCK.* $pid " /proc/locks
+	sleep 0.2
 }
 
 # ---- a run that is caught in the middle

@@ -45,6 +45,30 @@ cancel()
 		"lines about SIG$signal"
 }
 
+# is_stopped PROCESS
+is_stopped()
+{
+	grep -q '^State:.*stopped' "/proc/$1/status"
+}
+
+# Stopped at any moment, and continued: nothing else happens.
+cp img done.img
+for ((i = 1; i <= 5; i++)); do
+	cp fresh img
+	"$E4OFFDEFRAG" -q img &
+	pid=$!
+	us=$((length * i / 6))
+	sleep "$(printf '%d.%06d' $((us / 1000000)) $((us % 1000000)))"
+	# The terminal's SIGTSTP has no effect on a process whose group has no
+	# parent that could continue it; both stop in the same way.
+	kill -TSTP $pid 2>/dev/null && kill -STOP $pid 2>/dev/null || break
+	wait_until is_stopped $pid
+	sleep 0.1
+	kill -CONT $pid
+	wait $pid || fail "exit status $? after it was stopped"
+	cmp img done.img || fail "stopped and continued: another result"
+done
+
 cancel INT
 cancel HUP --json
 assert_grep '^    "status": 32,$' out

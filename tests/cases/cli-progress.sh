@@ -57,6 +57,14 @@ assert_exit 0 "$E4OFFDEFRAG" -C 3 pipe.img
 exec 3>&-
 assert_same_result pipe.img "a broken pipe"
 
+# -- nor does a disk that is full of the progress
+
+cp fresh pipe.img
+exec 3>/dev/full
+assert_exit 0 "$E4OFFDEFRAG" -C 3 pipe.img
+exec 3>&-
+assert_same_result pipe.img "a full disk under the progress"
+
 # -- a line for people
 
 assert_exit 0 "$E4OFFDEFRAG" -c -C 0 fresh
@@ -92,6 +100,41 @@ for args in -c -n --help --version; do
 	assert_grep '^e4offdefrag: .*standard output: No space left' err
 done
 assert_exit 0 sh -c 'exec "$0" "$@" >/dev/full' "$E4OFFDEFRAG" -qc fresh
+
+# -- the same with what is left of a small disk, and with a broken pipe
+
+if [ "$(id -u)" = 0 ] && mkdir small &&
+	mount -t tmpfs -o size=4k none small 2>/dev/null; then
+	cp fresh full.img
+	head -c 4000 /dev/zero >small/filling
+	assert_exit 8 sh -c 'exec "$0" "$@" >small/report' \
+		"$E4OFFDEFRAG" -v full.img
+	assert_grep '^e4offdefrag: .*standard output: No space left' err
+	assert_same_result full.img "a standard output that fills up"
+	umount small
+else
+	echo "a disk that fills up: not tried, needs root"
+fi
+cp fresh broken.img
+exec 4> >(exec true)
+wait $!
+status=0
+"$E4OFFDEFRAG" -v broken.img >&4 2>err || status=$?
+exec 4>&-
+assert_eq 8 $status "exit status with a broken pipe as standard output"
+assert_grep '^e4offdefrag: .*standard output: Broken pipe' err
+assert_same_result broken.img "a broken pipe as standard output"
+
+# -- without a standard error, all else is as ever
+
+for closed in '2>&-' '2>/dev/full'; do
+	cp fresh mute.img
+	status=0
+	eval '"$E4OFFDEFRAG" -v -C 0 mute.img >out '"$closed" || status=$?
+	assert_eq 0 $status "exit status with $closed"
+	assert_grep '^Moved ' out
+	assert_same_result mute.img "$closed"
+done
 
 # -- no standard streams at all: none of the messages goes into the image
 

@@ -42,6 +42,9 @@ refused 16 "--json" --json=yes img
 refused 16 "ambiguous" --ver img
 refused 16 "requires an argument.*C" img -C
 refused 16 "requires an argument.*E" img -E
+refused 16 "requires an argument.*z" img -z
+refused 16 "-z saves" -c -z undo img
+refused 16 "-z saves" -z undo -n img
 refused 16 "-c and -n" -c -n img
 refused 16 "-p" -c -p img
 refused 16 "-p" -n -p img

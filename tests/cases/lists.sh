@@ -20,13 +20,13 @@ check()
 		*e4df_err.[ch]) continue ;;   # generated
 		esac
 		[ -e "$file" ] || continue # a pattern without a match
-		grep -qE "(^|[[:space:]])$name([[:space:]]|\$)" \
+		grep -qE "(^|[[:space:]])$name(\.c)?([[:space:]]|\$)" \
 			"$srcdir/$list" || unlisted="$unlisted $name"
 	done
 }
 
 check lib/Makemodule.am "$srcdir"/lib/*.[ch]
 check src/Makemodule.am "$srcdir"/src/*.[ch]
-check tests/Makemodule.am "$srcdir"/tests/{cases,kernel,crash}/*.sh \
+check tests/Makemodule.am "$srcdir"/tests/{cases,kernel,crash,fault}/*.sh \
 	"$srcdir"/tests/unit/test_*.c "$srcdir"/tests/tools/*.[ch]
 assert_eq "" "$unlisted" "not in a Makemodule.am"

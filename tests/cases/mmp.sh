@@ -28,6 +28,12 @@ is_taken()
 	[ "$(sequence "$1")" = $FSCK ]
 }
 
+# time_of FILE prints the time in the block, a number of seconds.
+time_of()
+{
+	od -An -tu4 -j $((mmp + 8)) -N 4 "$1" | tr -d ' '
+}
+
 # without_mmp FILE prints all bytes but those of the block.
 without_mmp()
 {
@@ -41,7 +47,8 @@ tune2fs -O mmp fresh >/dev/null
 digest fresh >want
 mkimg plain 16M -b 1024 -O ^metadata_csum
 "$TOOLS/fragment" -s 1 -f 100 -p 50 plain
-tune2fs -O mmp plain >/dev/null
+tune2fs -O mmp -E mmp_update_interval=1 plain >/dev/null
+digest plain >plain.want
 mmp=$(debugfs -R dump_mmp plain 2>/dev/null | sed -n 's/^block_number: //p')
 mmp=$((mmp * 1024))
 assert_eq $CLEAN "$(sequence fresh)" "the number after tune2fs"
@@ -76,11 +83,26 @@ looking()
 	set_sequence img '\x51\x4d\x4d\xe2' # no number at all
 	assert_refused 8 "img may be in use by another host .*clear_mmp" img
 
-	# The library would look for the block at the wrong place.
-	head -c 1048576 /dev/zero >shifted
-	cat ../fresh >>shifted
-	assert_refused 8 "mmp, which is not supported at an offset; .*losetup" \
-		"shifted?offset=1048576"
+}
+
+# The block is looked for behind the offset.
+shifted()
+{
+	head -c 1048576 /dev/zero >img
+	cat ../plain >>img
+	hold_run --json "img?offset=1048576"
+	wait_until part_is_taken
+	finish_run 0
+	! grep -q '^  "steps_done": 0,' held.out || fail "nothing was done"
+	tail -c +1048577 img >part
+	assert_eq $CLEAN "$(sequence part)" "the number after the run"
+	assert_clean part
+	digest part | cmp ../plain.want - || fail "the run changed the files"
+}
+
+part_is_taken()
+{
+	[ "$(od -An -tx4 -j $((1048576 + mmp + 4)) -N 4 img)" = " $FSCK" ]
 }
 
 # Another host counts on.
@@ -102,6 +124,30 @@ in_use()
 	assert_grep '^e4offdefrag: img may be in use by another host' err
 	without_mmp ../plain >before
 	without_mmp img | cmp before - || fail "wrote to what is in use"
+}
+
+# Who is asked to end while he waits does so, and has taken nothing.
+cancelled()
+{
+	local pid status number
+
+	for number in '\x10\0\0\0' '\x50\x4d\x4d\xff'; do
+		cp ../plain img
+		set_sequence img "$number"
+		cp img before
+		env --default-signal=HUP "$E4OFFDEFRAG" img >out 2>err &
+		pid=$!
+		sleep 2
+		kill -HUP $pid
+		sleep 2
+		! kill -0 $pid 2>/dev/null || fail "waits in spite of a signal"
+		status=0
+		wait $pid || status=$?
+		assert_eq 32 $status "exit status"
+		assert_eq "$(sequence before)" "$(sequence img)" "the number"
+		without_mmp before >want
+		without_mmp img | cmp want - || fail "wrote to it"
+	done
 }
 
 # A number that stays as it is was left by a crash.
@@ -144,8 +190,147 @@ killed()
 	digest img | cmp ../want - || fail "the runs changed the files"
 }
 
+# All the time the block is fresh: not older than one second, the file system's
+# interval, and what one read or write of the slow device takes.
+fresh_all_the_time()
+{
+	local pid phase age seen='' old=0 last=0 changes=0
+
+	cp ../plain img
+	exec 3>lines
+	start_iotrap img IOTRAP_READ_MS=5 IOTRAP_WRITE_MS=20 \
+		"$E4OFFDEFRAG" --verify -C 3 img
+	exec 3>&-
+	wait_until is_taken img
+	while kill -0 $pid 2>/dev/null; do
+		phase=$(tail -n 1 lines | cut -d ' ' -f 1)
+		age=$(($(date +%s) - $(time_of img)))
+		is_taken img || break
+		[ $age -le $old ] || old=$age
+		[ "$(time_of img)" = $last ] || changes=$((changes + 1))
+		last=$(time_of img)
+		seen="$seen $phase "
+		sleep 0.1
+	done
+	wait $pid || fail "exit status $? of a slow run"
+	for phase in 2 4 5; do
+		[[ $seen = *\ $phase\ *\ $phase\ * ]] ||
+			fail "not seen in phase $phase: $seen"
+	done
+	[ $old -le 3 ] || fail "the block is $old seconds old"
+	[ $changes -ge 5 ] || fail "$changes changes of the block are too few"
+	assert_eq $CLEAN "$(sequence img)" "the number after the run"
+}
+
+# is_stopped PROCESS
+is_stopped()
+{
+	grep -q '^State:.*stopped' "/proc/$1/status"
+}
+
+# moves IMAGE: has the run written to anything but the block?
+moves()
+{
+	dumpe2fs -h "$1" >header 2>/dev/null
+	grep -q 'features:.* needs_recovery' header
+}
+
+# Another host takes over in the middle: not one write more, whatever the run
+# is at; the other one's number stays.
+taken_over()
+{
+	local pid status=0
+
+	cp ../plain img
+	start_iotrap img IOTRAP_WRITE_MS=100 "$E4OFFDEFRAG" img
+	wait_until moves img
+	kill -STOP $pid
+	wait_until is_stopped $pid
+	sleep 1.2
+	set_sequence img '\x33\0\0\0'
+	cp img before
+	kill -CONT $pid
+	wait $pid || status=$?
+	assert_eq 8 $status "exit status after the take-over"
+	assert_grep '^e4offdefrag: img may have been taken over by another' err
+	assert_eq 1 "$(grep -c '^e4offdefrag: ' err)" "lines of message"
+	cmp before img || fail "wrote to what is another's"
+	# as e2fsck, and the next run, would find it
+	set_sequence img '\x50\x4d\x4d\xff'
+	e2fsck -p img >fsck.out 2>&1 || [ $? = 1 ] || fail "e2fsck -p: $?"
+	assert_clean img
+	digest img | cmp ../plain.want - || fail "the run changed the files"
+}
+
+# The same while it is stopped for nothing.
+stopped()
+{
+	local pid
+
+	cp ../plain img
+	start_iotrap img IOTRAP_WRITE_MS=50 "$E4OFFDEFRAG" img
+	wait_until moves img
+	kill -TSTP $pid
+	wait_until is_stopped $pid
+	sleep 2
+	kill -CONT $pid
+	wait $pid || fail "exit status $? after being stopped"
+	assert_eq $CLEAN "$(sequence img)" "the number after the run"
+	assert_clean img
+}
+
+# A read that fails is an end in order.
+unreadable()
+{
+	local n
+
+	cp ../plain img
+	iotrap img "$E4OFFDEFRAG" img >/dev/null
+	read -r n _ <iotrap.log
+	cp ../plain img
+	assert_exit 8 iotrap img IOTRAP_EIO=$((n - 20)) "$E4OFFDEFRAG" img
+	assert_grep '^e4offdefrag: reading at block .* failed' err
+	assert_eq $CLEAN "$(sequence img)" "the number after a read error"
+	e2fsck -p img >fsck.out 2>&1 || fail "e2fsck -p: $?"
+	assert_clean img
+}
+
+# Killed in the middle: everybody keeps off, until one says that he may.
+killed_halfway()
+{
+	local status
+
+	cp ../plain img
+	assert_exit 137 iotrap img IOTRAP_KILL=12 "$E4OFFDEFRAG" img
+	moves img || fail "not in the middle"
+	cp img before
+	status=0
+	e2fsck -p img >out 2>&1 || status=$?
+	[ $((status & 8)) = 8 ] || fail "exit status $status of e2fsck"
+	assert_grep 'tune2fs -f -E clear_mmp' out
+	if [ "$(id -u)" = 0 ]; then
+		mkdir mnt
+		! mount -o loop img mnt 2>/dev/null ||
+			fail "the kernel mounts what e2fsck keeps off"
+	fi
+	cmp before img || fail "somebody has written"
+	tune2fs -f -E clear_mmp img >out
+	e2fsck -p img >out 2>&1 || [ $? = 1 ] || fail "e2fsck -p: $?"
+	assert_clean img
+	digest img | cmp ../plain.want - || fail "the run changed the files"
+	assert_exit 0 "$E4OFFDEFRAG" img
+	assert_eq $CLEAN "$(sequence img)" "the number after the next run"
+}
+
+parts="whole_run looking shifted in_use cancelled stale damaged killed"
+if why=$(skip_without_iotrap); then
+	parts="$parts fresh_all_the_time taken_over stopped unreadable"
+	parts="$parts killed_halfway"
+else
+	echo "not tried, what needs a slow or failing device: $why"
+fi
 pids=
-for part in whole_run looking in_use stale damaged killed; do
+for part in $parts; do
 	mkdir $part
 	(
 		trap 'kill -KILL $(jobs -p) 2>/dev/null || :' EXIT

@@ -361,6 +361,99 @@ damaged "inode $a, block 99999: block number out of range"
 change "sif a block[IND] 99999"
 damaged "inode $a, block 99999: block number out of range"
 
+# -- clusters of four blocks: the file data has 59 blocks, so 15 clusters
+
+# first NAME: where it begins
+first()
+{
+	look "bmap $1 0" | sed 's/ .*//'
+}
+
+check_clusters()
+{
+	local a0 b0 n
+
+	a0=$(first a)
+	b0=$(first b)
+	assert_eq 0 $((a0 % 4 + b0 % 4)) "files begin with a cluster"
+
+	change "setb $free"
+	damaged "block $free: block is not in use but marked in the bitmap"
+	change "freeb $((a0 + 6))"
+	damaged "block $((a0 + 4)): block is in use but free in the bitmap"
+
+	# Also where each block has one owner only, but not its cluster.
+	change "sif b block[5] $a0"
+	damaged "inode $b, block $a0: block claimed twice, also by inode $a"
+	change "punch b 0 0" "punch b 2 999" "punch a 1 999" \
+		"sif b block[5] $((a0 + 1))"
+	damaged "inode $b, block $a0: block claimed twice, also by inode $a"
+	n=$(((table + 3) / 4 * 4))
+	change "sif b block[5] $n"
+	damaged ".*block $n: block claimed twice, also by"
+
+	change "sif b block[5] $((b0 + 1))"
+	damaged "inode $b, block $((b0 + 1)): logical block 0 is not at its"
+	# In the middle of a cluster the file goes on in another one.
+	change "punch b 9 9" "sif b block[8] $((b0 + 14))"
+	damaged "inode $b, block $((b0 + 14)): logical block 10 is not at its"
+
+	# Two logical clusters in one physical cluster, side by side.
+	change "sif a block[0] 0x2f30a" "sif a block[3] 2" "sif a block[4] 2" \
+		"sif a block[5] $((a0 + 2))" "sif a block[6] 4" \
+		"sif a block[7] 2" "sif a block[8] $a0"
+	damaged "inode $a, block $a0: block claimed twice, also by inode $a"
+
+	n=$(group 'free cluster')
+	set_group free_blocks_count $((n + 1))
+	damaged "group 0: $((n + 1)) free blocks, should be $n"
+	n=$(look stats | sed -n 's/^Free blocks: *//p')
+	change "ssv free_blocks_count $((n - 4))"
+	damaged "superblock: $((n - 4)) free blocks, should be $n"
+	change "ssv free_blocks_count $((n + 1))"
+	damaged "superblock: $((n + 1)) free blocks, should be $n"
+
+	# The blocks that it has, or one cluster more; and without those of
+	# the mapping block and of the xattr block.
+	for n in a:118 a:128 deep:$(($(sectors_of deep) - 8)) \
+		owner:$(($(sectors_of owner) - 8)); do
+		change "sif ${n%:*} blocks ${n#*:}"
+		damaged "inode $(inode_of ${n%:*}): i_blocks is ${n#*:}, should"
+	done
+
+	change "sif a flags 0" "sif a block[3] 0" "sif a block[4] 0" \
+		"sif a block[0] $a0" "sif a block[1] $((a0 + 1))" \
+		"sif a block[2] $((a0 + 2))" "sif a block[5] 0" \
+		"sif a blocks 8"
+	damaged "inode $a: is mapped by blocks, not by extents"
+
+	# A mapping block in a hole of a cluster of its own file.
+	n=$(($(look "bmap deep 4" | sed 's/ .*//') + 2))
+	change "sif deep block[4] $n"
+	twin "$node" "$n"
+	damaged "inode $deep, block $((n - 2)): block claimed twice, also by"
+
+	change "ssv first_data_block 1"
+	damaged "the first cluster does not begin at block 0"
+}
+
+# twin BLOCK TO: the same in another place
+twin()
+{
+	dd if=base of=img bs=1024 skip="$1" seek="$2" count=1 conv=notrunc \
+		status=none
+}
+
+mapping=extents
+pieces deep 30
+make_base -O bigalloc -C 4096
+check_clusters
+make_base -O bigalloc,^metadata_csum -C 4096
+check_clusters
+change "sif other file_acl $((xattr + 1))" # two of them in one cluster
+twin "$xattr" $((xattr + 1))
+damaged "blocks of metadata that are claimed twice: 4"
+
 # -- none of this: i_blocks counts the values in inodes of their own as well
 
 make_base -O ea_inode

@@ -94,16 +94,12 @@ refuse_bits()
 
 refuse_bits feature_compat $((1024 + 92)) C 0 2 3 4 5 9 10 11 12
 refuse_bits feature_incompat $((1024 + 96)) I 1 2 4 6 7 8 9 10 13 14 15 16 17
-refuse_bits feature_ro_compat $((1024 + 100)) R 0 1 3 4 5 6 10 13 15 16
+refuse_bits feature_ro_compat $((1024 + 100)) R 0 1 3 4 5 6 8 9 10 13 15 16
 
 set_bit feature_ro_compat $((1024 + 100)) 14
 refused 8 "has the feature shared_blocks, which is not" -v -c -n -p
 set_bit feature_ro_compat $((1024 + 100)) 12
 refused 8 "has the feature read-only, .*forbidden" -v -c -n -p
-mkimg img 12M -O quota
-refused 8 "has the feature quota, which is not supported" -v -c -n -p
-mkimg img 12M -O bigalloc
-refused 8 "has the feature bigalloc, which is not supported" -v -c -n -p
 mkimg img 12M -O journal_dev
 refused 8 "has the feature journal_dev, .*external journal" -v -c -n -p
 cp fresh img

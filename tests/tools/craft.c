@@ -190,10 +190,12 @@ static void file_fill_block(struct fragmenter *f, const struct file *file,
 static void file_write_data(struct fragmenter *f, const struct file *file)
 {
 	size_t words = f->fs->blocksize / sizeof(*f->buf);
-	const struct run *run;
 	blk64_t done, n, i;
+	size_t k;
 
-	for (run = file->run; run < file->run + file->count; run++) {
+	for (k = 0; k < file->count; k++) {
+		const struct run *run = &file->run[k];
+
 		for (done = 0; !run->unwritten && done < run->len; done += n) {
 			n = run->len - done;
 			if (n > WRITE_BLOCKS)
@@ -265,10 +267,12 @@ static void file_map_extents(struct fragmenter *f, const struct file *file,
 static void file_map_blocks(struct fragmenter *f, const struct file *file,
 			    ext2_ino_t ino, struct ext2_inode_large *inode)
 {
-	const struct run *run;
 	blk64_t i, pblk;
+	size_t k;
 
-	for (run = file->run; run < file->run + file->count; run++) {
+	for (k = 0; k < file->count; k++) {
+		const struct run *run = &file->run[k];
+
 		for (i = 0; i < run->len; i++) {
 			pblk = run->pblk + i;
 			must(ext2fs_bmap2(f->fs, ino, EXT2_INODE(inode), NULL,

@@ -9,7 +9,8 @@
  * of extents are left out, so a defragmenter must not change anything here.
  * "raw" is a digest of the inode's bytes, and of those of its xattr block, as
  * they are: of fields too that no one knows.  Only what must change with the
- * place of blocks counts as zeros there.  The last line is a digest of all
+ * place of blocks counts as zeros there.  The files of the feature quota, which
+ * hold sums over i_blocks, are left out.  The last line is a digest of all
  * lines.
  *
  * With -l the lines tell the layout instead: for each inode with blocks its
@@ -356,6 +357,15 @@ static bool is_in_use(struct summer *s, ext2_ino_t ino,
 	       ext2fs_test_inode_bitmap2(s->fs->inode_map, ino);
 }
 
+static bool is_quota(const struct summer *s, ext2_ino_t ino)
+{
+	struct ext2_super_block *sb = s->fs->super;
+
+	return ext2fs_has_feature_quota(sb) &&
+	       (ino == sb->s_usr_quota_inum || ino == sb->s_grp_quota_inum ||
+		ino == sb->s_prj_quota_inum);
+}
+
 static void sum_all_inodes(struct summer *s)
 {
 	size_t size = EXT2_INODE_SIZE(s->fs->super);
@@ -374,7 +384,7 @@ static void sum_all_inodes(struct summer *s)
 		     "reading the inode behind", ino);
 		if (!ino)
 			break;
-		if (is_in_use(s, ino, inode))
+		if (is_in_use(s, ino, inode) && !is_quota(s, ino))
 			sum_inode(s, ino, inode);
 	}
 	ext2fs_close_inode_scan(scan);

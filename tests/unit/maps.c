@@ -10,14 +10,16 @@
 struct draft {
 	struct prng *rng;
 	const struct maps_recipe *recipe;
-	struct e4df_geometry geometry;
+	struct e4df_geometry geometry; /* in clusters */
 	struct e4df_map *map;
+	unsigned int bits; /* a cluster is 2^bits blocks */
 	struct e4df_runs fixed;
-	unsigned char *is_used; /* (owned) for each block */
-	unsigned int left;	/* blocks that may still be used */
+	unsigned char *is_used; /* (owned) for each cluster */
+	unsigned int left;	/* clusters that may still be used */
 };
 
-static struct e4df_geometry make_geometry(struct prng *rng, unsigned int blocks)
+static struct e4df_geometry make_geometry(struct prng *rng, unsigned int blocks,
+					  int has_clusters)
 {
 	unsigned int per_group = 64U << pick(rng, 6);
 	struct e4df_geometry g = {
@@ -29,11 +31,37 @@ static struct e4df_geometry make_geometry(struct prng *rng, unsigned int blocks)
 		.descs_per_block = 1 + pick(rng, 64),
 	};
 
-	g.first_block = g.block_size == 1024;
+	g.first_block = g.block_size == 1024 && !has_clusters;
 	g.groups = (blocks - (unsigned int)g.first_block - 1) /
 			   g.blocks_per_group +
 		   1;
 	return g;
+}
+
+/* The map that is made; its blocks may end within a cluster. */
+static void begin(struct draft *d)
+{
+	struct e4df_geometry g = d->geometry;
+	blk64_t rest = d->bits ? pick(d->rng, 1U << d->bits) : 0;
+
+	if (d->bits) {
+		g.cluster_bits = d->bits;
+		g.blocks_per_group <<= d->bits;
+		g.blocks = (g.blocks << d->bits) + rest;
+		g.groups += rest &&
+			    (g.blocks - 1) / g.blocks_per_group == g.groups;
+	}
+	if (rest)
+		assert_int_equal(
+			e4df_runs_push(&d->fixed, g.blocks - rest, rest), 0);
+	assert_int_equal(e4df_map_new(&g, &d->map), 0);
+}
+
+static void push_cluster(const struct draft *d, struct e4df_runs *runs,
+			 blk64_t cluster)
+{
+	assert_int_equal(
+		e4df_runs_push(runs, cluster << d->bits, 1ULL << d->bits), 0);
 }
 
 static void fix(struct draft *d, blk64_t start, blk64_t len)
@@ -41,7 +69,7 @@ static void fix(struct draft *d, blk64_t start, blk64_t len)
 	for (blk64_t b = start; b < start + len && b < d->geometry.blocks; b++)
 		if (!d->is_used[b]) {
 			d->is_used[b] = 1;
-			assert_int_equal(e4df_runs_push(&d->fixed, b, 1), 0);
+			push_cluster(d, &d->fixed, b);
 		}
 }
 
@@ -129,6 +157,64 @@ static unsigned int make_data(struct draft *d, struct e4df_extent *v,
 	return count;
 }
 
+/*
+ * What of a cluster is mapped, and how: all of it, or up to three pieces with
+ * holes between.
+ */
+static unsigned int fill_cluster(struct draft *d, struct e4df_extent *v,
+				 unsigned int count, struct e4df_extent e)
+{
+	unsigned int ratio = 1U << d->bits, end = e.lblk + ratio;
+	struct e4df_extent piece = e;
+
+	if (chance(d->rng, 70)) {
+		append(v, &count, e);
+		return count;
+	}
+	piece.len = 0;
+	for (unsigned int i = 0; i < 3 && e.lblk + piece.len < end; i++) {
+		unsigned int skip = pick(d->rng, end - e.lblk);
+
+		piece = e;
+		piece.lblk += skip;
+		piece.pblk = (piece.pblk + skip) & E4DF_PBLK_MAX;
+		piece.len = 1 + pick(d->rng, end - piece.lblk);
+		piece.flags = chance(d->rng, 30) ? E4DF_EXTENT_UNWRITTEN : 0;
+		append(v, &count, piece);
+		e.pblk = (piece.pblk + piece.len) & E4DF_PBLK_MAX;
+		e.lblk = piece.lblk + piece.len;
+		piece.len = 0;
+	}
+	return count;
+}
+
+/* Extents of clusters as extents of blocks; returns the number of these. */
+static unsigned int fill_clusters(struct draft *d, struct e4df_extent **v,
+				  unsigned int data, unsigned int room)
+{
+	struct e4df_extent *out;
+	unsigned int count = 0, blocks = 0;
+
+	for (unsigned int i = 0; i < data; i++)
+		blocks += (*v)[i].len;
+	out = malloc((3 * blocks + room) * sizeof(*out));
+	assert_non_null(out);
+	for (unsigned int i = 0; i < data; i++)
+		for (unsigned int k = 0; k < (*v)[i].len; k++)
+			count = fill_cluster(
+				d, out, count,
+				(struct e4df_extent){
+					((*v)[i].pblk + k) << d->bits &
+						E4DF_PBLK_MAX,
+					(*v)[i].flags & 0xff,
+					((*v)[i].lblk + k) << d->bits,
+					1U << d->bits,
+				});
+	free(*v);
+	*v = out;
+	return count;
+}
+
 /* Mapping blocks as a file system in use has them: perhaps one too many. */
 static unsigned int make_tree(struct draft *d, struct e4df_extent *v,
 			      unsigned int data)
@@ -142,7 +228,7 @@ static unsigned int make_tree(struct draft *d, struct e4df_extent *v,
 		blk64_t at = take_run(d, 1, 1, &len);
 
 		v[data + i] = (struct e4df_extent){
-			at & E4DF_PBLK_MAX,
+			at << d->bits & E4DF_PBLK_MAX,
 			E4DF_EXTENT_TREE,
 			v[0].lblk,
 			1,
@@ -165,6 +251,8 @@ static void make_file(struct draft *d, ext2_ino_t ino)
 	v = malloc((2 * blocks + 16) * sizeof(*v));
 	assert_non_null(v);
 	data = make_data(d, v, blocks);
+	if (d->bits)
+		data = fill_clusters(d, &v, data, 2 * blocks + 16);
 	tree = make_tree(d, v, data);
 	assert_int_equal(
 		e4df_map_add_inode(d->map, ino,
@@ -182,7 +270,7 @@ static void finish(struct draft *d)
 
 	for (blk64_t b = d->geometry.first_block; b < d->geometry.blocks; b++)
 		if (!d->is_used[b])
-			assert_int_equal(e4df_runs_push(&unused, b, 1), 0);
+			push_cluster(d, &unused, b);
 	e4df_runs_sort(&d->fixed);
 	assert_int_equal(e4df_map_finish(d->map, &d->fixed, &unused), 0);
 	free(d->is_used);
@@ -193,13 +281,15 @@ struct e4df_map *maps_random(struct prng *rng, const struct maps_recipe *recipe)
 	struct draft d = {
 		.rng = rng,
 		.recipe = recipe,
-		.geometry = make_geometry(rng, recipe->blocks),
+		.geometry = make_geometry(rng, recipe->blocks,
+					  recipe->cluster_bits > 0),
+		.bits = recipe->cluster_bits,
 		.is_used = calloc(recipe->blocks, 1),
 	};
 	ext2_ino_t ino = 11;
 
 	assert_non_null(d.is_used);
-	assert_int_equal(e4df_map_new(&d.geometry, &d.map), 0);
+	begin(&d);
 	fix_metadata(&d);
 	while (d.left > 8) {
 		make_file(&d, ino);

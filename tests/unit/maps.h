@@ -15,9 +15,14 @@ struct maps_recipe {
 	unsigned int scattered;	   /* percent of the files in pieces */
 	unsigned int odd_fixed;	   /* fixed ranges in odd places */
 	unsigned int immovable;	   /* percent of the files */
+	unsigned int cluster_bits; /* then all numbers above are clusters */
 };
 
-/* A map after the recipe; the same numbers give the same map. */
+/*
+ * A map after the recipe; the same numbers give the same map.  With clusters
+ * some of them hold less than they could, in several pieces and states, and
+ * the last one may be incomplete.
+ */
 struct e4df_map *maps_random(struct prng *rng,
 			     const struct maps_recipe *recipe);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "e4df_err.h"
 #include "unit.h"
 
 /* What came last. */
@@ -101,13 +102,29 @@ static void no_sink(void **state)
 	assert_int_equal(e4df_event_fail(NULL, ENOSPC, "%d", 1), ENOSPC);
 }
 
+/* The way back: one flag, which may be missing. */
+static void cancel(void **state)
+{
+	volatile sig_atomic_t flag = 0;
+	struct e4df_sink sink = { .cancel = NULL };
+
+	(void)state;
+	assert_int_equal(e4df_event_check(NULL), 0);
+	assert_int_equal(e4df_event_check(&sink), 0);
+	sink.cancel = &flag;
+	assert_int_equal(e4df_event_check(&sink), 0);
+	flag = 1;
+	assert_int_equal(e4df_event_check(&sink), E4DF_ET_CANCELLED);
+	e4df_event_phase(&sink, 2, "scanning"); /* a phase changes nothing */
+	assert_int_equal(e4df_event_check(&sink), E4DF_ET_CANCELLED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(findings),
-		cmocka_unit_test(long_text),
-		cmocka_unit_test(progress),
-		cmocka_unit_test(no_sink),
+		cmocka_unit_test(findings), cmocka_unit_test(long_text),
+		cmocka_unit_test(progress), cmocka_unit_test(no_sink),
+		cmocka_unit_test(cancel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,9 +24,9 @@
 #define INCOMPAT_ALLOWED  0x3e7d6U
 /*
  * sparse_super large_file huge_file; uninit_bg dir_nlink extra_isize;
- * metadata_csum; project verity; orphan_present
+ * quota bigalloc metadata_csum; project verity; orphan_present
  */
-#define RO_COMPAT_ALLOWED 0x1a47bU
+#define RO_COMPAT_ALLOWED 0x1a77bU
 
 static char heard[512];
 
@@ -117,8 +117,6 @@ static void names(void **state)
 		{ 1, 0x40000, "FEATURE_I18" },
 		{ 2, 0x00004, "FEATURE_R2" },
 		{ 2, 0x00080, "snapshot, which is not supported; nothing" },
-		{ 2, 0x00100, "quota" },
-		{ 2, 0x00200, "bigalloc" },
 		{ 2, 0x00800, "replica" },
 		{ 2, 0x01000, "read-only, which is not supported: its owner" },
 		{ 2, 0x04000, "shared_blocks, which is not supported: files" },

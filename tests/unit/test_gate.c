@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "e4df_err.h"
+#include "undo.h"
 #include "unit.h"
 
 #define BS     1024U
@@ -32,6 +35,10 @@ struct bench {
 	uint64_t offset;
 	size_t bytes;
 	const void *data;
+	blk64_t bad; /* 0, or the block that alone fails */
+	/* The watch's. */
+	unsigned int watched;
+	errcode_t watch_code;
 };
 
 static void on_finding(void *ctx, const struct e4df_finding *finding)
@@ -52,6 +59,8 @@ static errcode_t before(void *ctx, enum e4df_gate_op op, uint64_t offset,
 	b->offset = offset;
 	b->bytes = bytes;
 	b->data = data;
+	if (b->bad && (b->bad * BS < offset || b->bad * BS >= offset + bytes))
+		return 0;
 	return op == b->op ? b->code : 0;
 }
 
@@ -231,6 +240,66 @@ static void tapped_reads(void **state)
 	assert_int_equal(b->calls, 3);
 }
 
+/* The one block that cannot be read is named, wherever it is. */
+static void unreadable_data(void **state)
+{
+	static const errcode_t codes[] = { EIO, ENODATA, EILSEQ, EREMOTEIO };
+	struct bench *b = *state;
+	unsigned char buf[16 * BS];
+	blk64_t found;
+
+	b->op = E4DF_GATE_READ;
+	e4df_gate_set_tap(b->gate, &b->tap);
+	for (size_t i = 0; i < 16; i++) {
+		b->code = codes[i % ARRAY_SIZE(codes)];
+		b->bad = 20 + i;
+		b->calls = 0;
+		found = 0;
+		assert_int_equal(e4df_gate_read_data(b->gate, 20, 16, buf,
+						     &found),
+				 E4DF_ET_UNREADABLE);
+		assert_int_equal(found, b->bad);
+		assert_int_equal(b->calls, 1 + i + 1); /* none of them twice */
+		assert_memory_equal(buf, b->want + OFFSET + 20 * BS, i * BS);
+		assert_int_equal(e4df_gate_read_data(b->gate, b->bad, 1, buf,
+						     &found),
+				 E4DF_ET_UNREADABLE);
+	}
+	b->bad = 36;
+	assert_int_equal(e4df_gate_read_data(b->gate, 20, 16, buf, &found), 0);
+	assert_int_equal(b->heard, 0);
+	b->bad = 20;
+	b->code = ENOMEM; /* not of the device */
+	assert_int_equal(e4df_gate_read_data(b->gate, 20, 2, buf, &found),
+			 ENOMEM);
+	assert_int_equal(b->heard, ENOMEM);
+}
+
+static errcode_t fail_large(void *ctx, enum e4df_gate_op op, uint64_t offset,
+			    size_t bytes, const void *data)
+{
+	errcode_t err = before(ctx, op, offset, bytes, data);
+
+	return bytes > BS ? err : 0;
+}
+
+/* What has failed in a large request, and then not alone, is read. */
+static void readable_at_last(void **state)
+{
+	struct bench *b = *state;
+	unsigned char buf[4 * BS];
+	blk64_t found;
+
+	b->tap.before = fail_large;
+	b->op = E4DF_GATE_READ;
+	b->code = EIO;
+	e4df_gate_set_tap(b->gate, &b->tap);
+	assert_int_equal(e4df_gate_read_data(b->gate, 8, 4, buf, &found), 0);
+	assert_memory_equal(buf, b->want + OFFSET + 8 * BS, 4 * BS);
+	assert_int_equal(b->calls, 5);
+	assert_int_equal(b->heard, 0);
+}
+
 static void check_stopped(struct bench *b)
 {
 	unsigned char buf[BS] = { 0 };
@@ -314,16 +383,126 @@ static void options(void **state)
 	assert_int_not_equal(m->set_option(b->io, "fd", NULL), 0);
 }
 
+static void limit(rlim_t bytes)
+{
+	struct rlimit r = { .rlim_cur = bytes, .rlim_max = RLIM_INFINITY };
+
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &r), 0);
+}
+
+/*
+ * What cannot be saved is not written, nor seen by the tap, nor counted; what
+ * has been preserved is written, because the gate stays open for it.
+ */
+static void saves_first(void **state)
+{
+	struct bench *b = *state;
+	static const struct e4df_range ranges[] = { { 4, 3 }, { 9, 1 } };
+	struct e4df_runs some = { (void *)(uintptr_t)ranges, 2, 0 };
+	static const struct e4df_range range = { 0, BLOCKS };
+	struct e4df_runs all = { (void *)(uintptr_t)&range, 1, 0 };
+	char path[] = "/tmp/test_gate.XXXXXX";
+	struct e4df_undo_options options = {
+		.path = path,
+		.target = "name",
+		.fd = fileno(b->file),
+		.offset = OFFSET,
+	};
+	unsigned char *block_size = b->want + OFFSET + SUPERBLOCK_OFFSET + 24;
+	static unsigned char data[BS];
+	struct e4df_undo *undo = NULL;
+
+	close(mkstemp(path));
+	signal(SIGXFSZ, SIG_IGN);
+	memset(block_size, 0, 4);
+	assert_int_equal(pwrite(fileno(b->file), block_size, 4,
+				block_size - b->want),
+			 4);
+	assert_int_equal(e4df_undo_open(&options, &b->sink, &undo), 0);
+	e4df_gate_set_undo(b->gate, undo);
+	e4df_gate_set_tap(b->gate, &b->tap);
+	e4df_gate_grant(b->gate, &all, "test");
+	limit(BYTES);
+	assert_int_equal(e4df_gate_preserve(b->gate, &some), 0);
+	limit(7 * BS); /* all of the undo file, and enough for block 5 */
+	assert_int_equal(e4df_gate_write(b->gate, 3, 1, data), EFBIG);
+	assert_int_equal(b->heard, EFBIG);
+	assert_int_equal(e4df_gate_write(b->gate, 4, 4, data), EFBIG);
+	assert_false(e4df_gate_is_stopped(b->gate));
+	assert_int_equal(b->calls, 0);
+	assert_int_equal(e4df_gate_counters(b->gate)->bytes_read, 0);
+	assert_int_equal(e4df_gate_counters(b->gate)->bytes_written, 0);
+	assert_int_equal(e4df_gate_write(b->gate, 5, 1, data), 0);
+	memcpy(b->want + OFFSET + 5 * BS, data, BS);
+	limit(RLIM_INFINITY);
+	assert_int_equal(e4df_gate_write(b->gate, 9, 1, data), 0);
+	memcpy(b->want + OFFSET + 9 * BS, data, BS);
+	assert_int_equal(b->calls, 2);
+	b->sink.finding = NULL; /* it tells how to undo */
+	assert_int_equal(e4df_undo_close(undo), 0);
+	e4df_gate_set_undo(b->gate, NULL);
+	unlink(path);
+}
+
 #define BENCH_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+/* Writes a block that the test has no grant for, and counts. */
+static errcode_t watch(void *ctx)
+{
+	static struct e4df_range own[] = { { 50, 1 } };
+	static const struct e4df_runs own_grant = { own, 1, 1 };
+	struct bench *b = ctx;
+	unsigned char buf[BS];
+
+	b->watched++;
+	memset(buf, (int)b->watched, sizeof(buf));
+	e4df_gate_grant(b->gate, &own_grant, "the watch");
+	assert_int_equal(e4df_gate_write(b->gate, 50, 1, buf), 0);
+	assert_int_equal(e4df_gate_flush(b->gate), 0);
+	assert_int_equal(e4df_gate_read(b->gate, 50, 1, buf), 0);
+	memcpy(b->want + OFFSET + 50 * BS, buf, BS);
+	e4df_gate_grant(b->gate, NULL, NULL);
+	return b->watch_code;
+}
+
+/* It comes first, and can forbid; the grant is none of its business. */
+static void watched(void **state)
+{
+	struct bench *b = *state;
+	unsigned char buf[BS];
+
+	memset(buf, 0x66, sizeof(buf));
+	e4df_gate_set_watch(b->gate, watch, b);
+	e4df_gate_grant(b->gate, &grant, "the test");
+	assert_int_equal(e4df_gate_write(b->gate, 10, 1, buf), 0);
+	memcpy(b->want + OFFSET + 10 * BS, buf, BS);
+	assert_int_equal(e4df_gate_write(b->gate, 50, 1, buf), E4DF_ET_GATE);
+	assert_int_equal(e4df_gate_read(b->gate, 11, 1, buf), 0);
+	assert_int_equal(e4df_gate_flush(b->gate), 0);
+	assert_int_equal(b->watched, 4);
+	b->watch_code = EBUSY;
+	b->heard = 0;
+	assert_int_equal(e4df_gate_write(b->gate, 10, 1, buf), EBUSY);
+	assert_int_equal(e4df_gate_read(b->gate, 10, 1, buf), EBUSY);
+	assert_int_equal(e4df_gate_flush(b->gate), EBUSY);
+	assert_int_equal(b->heard, 0);
+	assert_int_equal(b->watched, 7);
+	e4df_gate_set_watch(b->gate, NULL, NULL);
+	assert_int_equal(e4df_gate_write(b->gate, 10, 1, buf), 0);
+	memcpy(b->want + OFFSET + 10 * BS, buf, BS);
+	assert_int_equal(b->watched, 7);
+}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(only_the_grant), BENCH_TEST(bytes_too),
-		BENCH_TEST(no_way_around),  BENCH_TEST(reads),
-		BENCH_TEST(short_reads),    BENCH_TEST(tapped_reads),
-		BENCH_TEST(failed_write),   BENCH_TEST(failed_flush),
-		BENCH_TEST(real_errors),    BENCH_TEST(options),
+		BENCH_TEST(only_the_grant),  BENCH_TEST(bytes_too),
+		BENCH_TEST(no_way_around),   BENCH_TEST(reads),
+		BENCH_TEST(short_reads),     BENCH_TEST(tapped_reads),
+		BENCH_TEST(failed_write),    BENCH_TEST(failed_flush),
+		BENCH_TEST(real_errors),     BENCH_TEST(options),
+		BENCH_TEST(unreadable_data), BENCH_TEST(readable_at_last),
+		BENCH_TEST(watched),	     BENCH_TEST(saves_first),
 	};
 
 	initialize_ext2_error_table();

@@ -188,6 +188,40 @@ static void immovable_is_fixed(void **state)
 	e4df_map_free(map);
 }
 
+/* Pinned later is as immovable from the start; and yet the same layout. */
+static void pins(void **state)
+{
+	static const uint32_t both[] = { 2, 0 };
+	struct e4df_map *map = draw(drawn), *twin = draw(drawn), *want, *other;
+	struct maps_file file[ARRAY_SIZE(drawn)];
+
+	(void)state;
+	memcpy(file, drawn, sizeof(file));
+	file[0].why = file[2].why = E4DF_WHY_UNREADABLE;
+	want = draw(file);
+	file[2].extent[0].pblk++;
+	other = draw(file);
+	assert_int_equal(e4df_map_pin(map, both, 0, E4DF_WHY_UNREADABLE), 0);
+	assert_int_equal(e4df_map_inode(map, 0)->why, E4DF_MOVABLE);
+	assert_int_equal(e4df_map_pin(map, both, 2, E4DF_WHY_UNREADABLE), 0);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(e4df_map_inode(map, i)->why, file[i].why);
+	assert_int_equal(e4df_map_areas(map)->count,
+			 e4df_map_areas(want)->count);
+	assert_int_equal(e4df_runs_blocks(e4df_map_fixed(map)), 20);
+	for (blk64_t n = 1; n <= 80; n++)
+		assert_int_equal(e4df_map_ideal(map, n),
+				 e4df_map_ideal(want, n));
+	assert_true(e4df_map_is_equal(map, want));
+	assert_true(e4df_map_is_equal(map, twin));
+	assert_true(e4df_map_is_equal(twin, map));
+	assert_false(e4df_map_is_equal(twin, other));
+	e4df_map_free(map);
+	e4df_map_free(twin);
+	e4df_map_free(want);
+	e4df_map_free(other);
+}
+
 /* A batch in which two lists outgrow their place. */
 static void apply(void **state)
 {
@@ -271,6 +305,7 @@ int main(void)
 		cmocka_unit_test(clones),
 		cmocka_unit_test(equality),
 		cmocka_unit_test(immovable_is_fixed),
+		cmocka_unit_test(pins),
 		cmocka_unit_test(apply),
 		cmocka_unit_test(limits),
 	};

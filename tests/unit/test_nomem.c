@@ -123,6 +123,7 @@ static struct e4df_map *make_map(unsigned int seed, unsigned int free_percent)
 		.scattered = 80,
 		.odd_fixed = 3,
 		.immovable = 5,
+		.cluster_bits = seed < 4 ? 0 : 2,
 	};
 
 	return maps_random(&rng, &recipe);
@@ -192,6 +193,38 @@ static void prepares(void **state)
 	assert_true(starve(do_prepare, &step) > 6);
 	e4df_plan_free(plan);
 	e4df_map_free(step.map);
+}
+
+static errcode_t do_pin(void *ctx)
+{
+	static const uint32_t inodes[] = { 0, 1, 2 };
+	struct e4df_map *map;
+	errcode_t err = e4df_map_clone(ctx, &map);
+
+	if (err)
+		return err;
+	err = e4df_map_pin(map, inodes, 3, E4DF_WHY_UNREADABLE);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(e4df_map_inode(map, i)->why,
+				 err ? E4DF_MOVABLE : E4DF_WHY_UNREADABLE);
+	if (err)
+		assert_true(e4df_map_is_equal(map, ctx));
+	e4df_map_free(map);
+	return err;
+}
+
+static void pins(void **state)
+{
+	struct e4df_map *map = maps_drawn(
+		100, NULL, 0,
+		(struct maps_file[]){ { 12, 0, 1, { { 9, 0, 0, 4 } } },
+				      { 13, 0, 1, { { 20, 0, 0, 4 } } },
+				      { 14, 0, 1, { { 30, 0, 0, 4 } } },
+				      { .count = 0 } });
+
+	(void)state;
+	assert_true(starve(do_pin, map) > 8);
+	e4df_map_free(map);
 }
 
 /* A map as scan makes it. */
@@ -275,9 +308,8 @@ static void others(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plans),
-		cmocka_unit_test(clones),
-		cmocka_unit_test(prepares),
+		cmocka_unit_test(plans),    cmocka_unit_test(clones),
+		cmocka_unit_test(prepares), cmocka_unit_test(pins),
 		cmocka_unit_test(others),
 	};
 

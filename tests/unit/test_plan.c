@@ -17,8 +17,11 @@ struct replay {
 	const struct e4df_policy *policy;
 	struct e4df_map *map; /* (owned) follows by e4df_map_apply() */
 	const struct e4df_batch *batch;
-	blk64_t count;		   /* of blocks */
-	uint64_t *before, *after;  /* (owned) each block, around the batch */
+	blk64_t count;		  /* of blocks */
+	uint64_t *before, *after; /* (owned) each block, around the batch */
+	unsigned int bits;	  /* a cluster is 2^bits blocks */
+	blk64_t clusters;
+	uint64_t *old, *now;	   /* (owned) each cluster, around the batch */
 	unsigned char *is_changed; /* (owned) by inode: in this batch */
 	blk64_t largest;	   /* file, in blocks */
 };
@@ -66,7 +69,9 @@ static void check_tree(const struct replay *r, const struct e4df_extent *data,
 	for (uint32_t i = 0; i < c->tree; i++) {
 		assert_int_equal(tree[i].len, 1);
 		assert_int_equal(tree[i].flags, E4DF_EXTENT_TREE);
-		assert_int_equal(r->before[tree[i].pblk], MAPS_FREE); /* COW */
+		assert_int_equal(r->old[tree[i].pblk >> r->bits],
+				 MAPS_FREE); /* COW */
+		assert_int_equal(tree[i].pblk & ((1U << r->bits) - 1), 0);
 	}
 	if (c->tree)
 		assert_int_equal(tree[0].lblk, data[0].lblk);
@@ -103,15 +108,45 @@ static void change_all(struct replay *r)
 	}
 }
 
-/* The blocks used in one array and free in the other. */
+/*
+ * What each cluster is: free, fixed, a mapping block's, or a logical cluster
+ * of an inode, in which its blocks are at their places.  It is one of these
+ * alone.
+ */
+static void fold(const struct replay *r, const uint64_t *blocks,
+		 uint64_t *clusters)
+{
+	blk64_t mask = (1ULL << r->bits) - 1;
+
+	memset(clusters, 0, r->clusters * sizeof(*clusters));
+	for (blk64_t b = 0; b < r->count; b++) {
+		uint64_t id = blocks[b], *c = &clusters[b >> r->bits];
+
+		if (!is_used(id))
+			continue;
+		if (id >> 32 && (uint32_t)id != MAPS_TREE) {
+			assert_int_equal((uint32_t)id & mask, b & mask);
+			id = maps_id((uint32_t)(id >> 32) - 1,
+				     (uint32_t)id >> r->bits);
+		}
+		if (id >> 32 && (uint32_t)id == MAPS_TREE)
+			assert_int_equal(*c, MAPS_FREE);
+		assert_true(*c == MAPS_FREE || *c == id);
+		*c = id;
+	}
+}
+
+/* The clusters used in one array and free in the other, as blocks. */
 static struct e4df_runs difference(const struct replay *r, const uint64_t *used,
 				   const uint64_t *unused)
 {
 	struct e4df_runs runs = E4DF_RUNS_INIT;
 
-	for (blk64_t b = 0; b < r->count; b++)
-		if (is_used(used[b]) && !is_used(unused[b]))
-			assert_int_equal(e4df_runs_push(&runs, b, 1), 0);
+	for (blk64_t c = 0; c < r->clusters; c++)
+		if (is_used(used[c]) && !is_used(unused[c]))
+			assert_int_equal(e4df_runs_push(&runs, c << r->bits,
+							1ULL << r->bits),
+					 0);
 	return runs;
 }
 
@@ -126,17 +161,17 @@ static void check_same_runs(const struct e4df_runs *a,
 /* taken and released are the difference; what is taken was free before. */
 static void check_space(const struct replay *r)
 {
-	struct e4df_runs taken = difference(r, r->after, r->before);
-	struct e4df_runs released = difference(r, r->before, r->after);
+	struct e4df_runs taken = difference(r, r->now, r->old);
+	struct e4df_runs released = difference(r, r->old, r->now);
 
 	check_same_runs(&taken, &r->batch->taken);
 	check_same_runs(&released, &r->batch->released);
 	e4df_runs_free(&taken);
 	e4df_runs_free(&released);
-	for (blk64_t b = 0; b < r->count; b++)
-		if (r->before[b] != r->after[b])
-			assert_true(r->before[b] == MAPS_FREE ||
-				    r->after[b] == MAPS_FREE);
+	for (blk64_t c = 0; c < r->clusters; c++)
+		if (r->old[c] != r->now[c])
+			assert_true(r->old[c] == MAPS_FREE ||
+				    r->now[c] == MAPS_FREE);
 }
 
 static int is_unwritten(const struct replay *r, uint64_t id)
@@ -164,7 +199,8 @@ static void check_moves(const struct replay *r)
 
 			assert_true(id >> 32 && (uint32_t)id != MAPS_TREE);
 			assert_true(r->after[m->to + k] == id);
-			assert_true(r->before[m->to + k] == MAPS_FREE);
+			assert_true(r->old[(m->to + k) >> r->bits] ==
+				    MAPS_FREE);
 			assert_int_equal(is_unwritten(r, id), flag);
 		}
 		moved += m->len;
@@ -188,20 +224,23 @@ static uint32_t mark(unsigned char *set, uint64_t n)
 	return is_new;
 }
 
-/* The metadata blocks that commit will stage. */
+/* The metadata blocks that commit will stage, at most. */
 static void check_log(const struct replay *r)
 {
 	const struct e4df_geometry *g = e4df_map_geometry(r->map);
 	unsigned char *table = calloc(r->count + 64 * 1024, 1);
 	unsigned char *bitmap = calloc(g->groups, 1);
 	unsigned char *desc = calloc(g->groups, 1);
-	uint32_t sum = 1; /* the superblock */
+	uint64_t sum = 1; /* the superblock */
+	uint64_t quota = 0;
 
 	for (size_t i = 0; i < r->batch->change_count; i++) {
 		const struct e4df_change *c = &r->batch->changes[i];
 		uint32_t n = e4df_map_inode(r->map, c->inode)->ino - 1;
 
 		sum += c->tree;
+		if (c->tree != e4df_map_inode(r->map, c->inode)->tree)
+			quota += g->quota_files;
 		sum += mark(table,
 			    n / g->inodes_per_group * g->inodes_per_group +
 				    n % g->inodes_per_group /
@@ -215,6 +254,7 @@ static void check_log(const struct replay *r)
 		sum += mark(bitmap, group);
 		sum += mark(desc, group / g->descs_per_block);
 	}
+	sum += quota < g->quota_blocks ? quota : g->quota_blocks;
 	assert_in_range(sum, 1, r->policy->log_blocks);
 	free(table);
 	free(bitmap);
@@ -233,9 +273,11 @@ static void check_apply(struct replay *r)
 	spread = maps_spread(r->map);
 	assert_memory_equal(spread, r->after, r->count * sizeof(*spread));
 	free(spread);
-	for (blk64_t b = 0; b < r->count; b++)
-		if (!is_used(r->after[b]))
-			assert_int_equal(e4df_runs_push(&again, b, 1), 0);
+	for (blk64_t c = 0; c < r->clusters; c++)
+		if (!is_used(r->now[c]))
+			assert_int_equal(e4df_runs_push(&again, c << r->bits,
+							1ULL << r->bits),
+					 0);
 	unused = e4df_map_free_blocks(r->map);
 	check_same_runs(unused, &again);
 	e4df_runs_free(&again);
@@ -246,14 +288,20 @@ static struct e4df_map *carry_out(const struct e4df_map *map,
 				  const struct e4df_policy *policy,
 				  const struct e4df_plan *plan)
 {
+	const struct e4df_geometry *g = e4df_map_geometry(map);
 	struct replay r = {
 		.policy = policy,
-		.count = e4df_map_geometry(map)->blocks,
+		.count = g->blocks,
 		.before = maps_spread(map),
-		.after = malloc(e4df_map_geometry(map)->blocks * 8),
+		.after = malloc(g->blocks * 8),
+		.bits = g->cluster_bits,
+		.clusters = ((g->blocks - 1) >> g->cluster_bits) + 1,
 		.is_changed = calloc(e4df_map_count(map) + 1, 1),
 	};
 
+	r.old = malloc(r.clusters * 8);
+	r.now = malloc(r.clusters * 8);
+	assert_true(r.after && r.is_changed && r.old && r.now);
 	assert_int_equal(e4df_map_clone(map, &r.map), 0);
 	for (uint32_t i = 0; i < e4df_map_count(map); i++) {
 		blk64_t n = e4df_extents_blocks(e4df_map_extents(map, i),
@@ -264,7 +312,9 @@ static struct e4df_map *carry_out(const struct e4df_map *map,
 	for (size_t i = 0; i < e4df_plan_count(plan); i++) {
 		r.batch = e4df_plan_batch(plan, i);
 		assert_int_not_equal(r.batch->change_count, 0);
+		fold(&r, r.before, r.old);
 		change_all(&r);
+		fold(&r, r.after, r.now);
 		check_space(&r);
 		check_moves(&r);
 		check_log(&r);
@@ -273,19 +323,18 @@ static struct e4df_map *carry_out(const struct e4df_map *map,
 	}
 	free(r.before);
 	free(r.after);
+	free(r.old);
+	free(r.now);
 	free(r.is_changed);
 	return r.map;
 }
 
 static uint32_t excess(const struct e4df_map *map, uint32_t index)
 {
-	const struct e4df_inode *inode = e4df_map_inode(map, index);
-	const struct e4df_extent *e = e4df_map_extents(map, index);
-	uint32_t runs = e4df_extents_runs(e, inode->data);
-	uint32_t ideal =
-		e4df_map_ideal(map, e4df_extents_blocks(e, inode->data));
+	struct e4df_shape shape;
 
-	return runs > ideal ? runs - ideal : 0;
+	e4df_map_measure(map, index, &shape);
+	return shape.runs > shape.ideal ? shape.runs - shape.ideal : 0;
 }
 
 /* Fewer excess runs or mapping blocks; what was at its ideal stays there. */
@@ -387,10 +436,44 @@ static void anything_goes(void **state)
 		};
 		struct e4df_map *map = maps_random(&rng, &recipe);
 
+		if (chance(&rng, 50))
+			e4df_map_set_quota(map, 1 + pick(&rng, 3),
+					   1 + pick(&rng, 50));
 		batches += check_plan(map, &policy, 0);
 		e4df_map_free(map);
 	}
 	assert_true(batches > 350); /* else this was no test */
+}
+
+/* The same with bigalloc; all sizes of the recipe are clusters. */
+static void clusters(void **state)
+{
+	static const unsigned int bits[] = { 1, 2, 4, 6 };
+	size_t batches = 0;
+
+	(void)state;
+	for (unsigned int seed = 0; seed < 200; seed++) {
+		struct prng rng = { seed };
+		int is_easy = chance(&rng, 25);
+		struct maps_recipe recipe = {
+			.blocks = 150 + pick(&rng, 1 + pick(&rng, 1200)),
+			.free_percent = (is_easy ? 35 : 1) + pick(&rng, 30),
+			.file_blocks = 1 + pick(&rng, is_easy ? 30 : 200),
+			.scattered = pick(&rng, 101),
+			.odd_fixed = is_easy ? 0 : pick(&rng, 8),
+			.immovable = is_easy ? 0 : pick(&rng, 15),
+			.cluster_bits = bits[seed % 4],
+		};
+		struct e4df_policy policy = {
+			.batch_blocks = 1 + pick(&rng, 10000),
+			.log_blocks = is_easy ? 700 : 1 + pick(&rng, 500),
+		};
+		struct e4df_map *map = maps_random(&rng, &recipe);
+
+		batches += check_plan(map, &policy, is_easy);
+		e4df_map_free(map);
+	}
+	assert_true(batches > 200);
 }
 
 /* Where a third is free and no file is large, all reach their ideal. */
@@ -468,6 +551,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_to_do),
 		cmocka_unit_test(anything_goes),
+		cmocka_unit_test(clusters),
 		cmocka_unit_test(easy_maps),
 		cmocka_unit_test(nearly_full),
 	};

@@ -263,13 +263,39 @@ static void grow(void **state)
 	free(array);
 }
 
+/* In larger units: what is touched is in, and no more. */
+static void units(void **state)
+{
+	(void)state;
+	for (unsigned int seed = 0; seed < 200; seed++) {
+		struct prng rng = { seed };
+		char model[SPACE], rounded[SPACE] = { 0 }, unit[SPACE] = { 0 };
+		unsigned int bits = pick(&rng, 7);
+		struct e4df_runs a, b;
+
+		make_model(&rng, model, pick(&rng, 101));
+		a = from_model(model);
+		b = from_model(model);
+		for (unsigned int i = 0; i < SPACE; i++)
+			unit[i >> bits] |= model[i];
+		for (unsigned int i = 0; i < SPACE; i++)
+			rounded[i] = unit[i >> bits];
+		e4df_runs_divide(&a, bits);
+		check_model(&a, unit);
+		e4df_runs_round(&b, bits, SPACE);
+		check_model(&b, rounded);
+		e4df_runs_free(&a);
+		e4df_runs_free(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pushes_join), cmocka_unit_test(sort_counts),
 		cmocka_unit_test(queries),     cmocka_unit_test(inversion),
 		cmocka_unit_test(updates),     cmocka_unit_test(reserve),
-		cmocka_unit_test(grow),
+		cmocka_unit_test(units),       cmocka_unit_test(grow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

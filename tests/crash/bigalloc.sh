@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Power cuts as in enumerate.sh, on file systems with bigalloc: clusters that
+# hold several extents, a hole or unwritten blocks, mapping blocks and xattr
+# blocks with a cluster each, and a group whose bitmap was never written.
+#
+# CRASH_EACH, CRASH_RANDOM, CRASH_ROUNDS and CRASH_MOUNTS ask for more; see
+# its --each, --random, --rounds and --mounts.
+
+. "${0%/*}/../lib.sh"
+
+need_cmd debugfs e2fsprogs
+: "${CRASH:=$TOOLS/../crash/enumerate}"
+
+# crash IMAGE BATCHES [OPTION...]
+# BATCHES is the least number of transactions that the run must have.
+crash()
+{
+	local image=$1 batches=$2
+
+	shift 2
+	e2fsck -fn "$image" >fsck.out 2>&1 || fail "$image is not clean"
+	mkdir "$image.d"
+	"$CRASH" --dir="$image.d" --imgsum="$TOOLS/imgsum" \
+		--batches="$batches" --each="${CRASH_EACH:-6}" \
+		--random="${CRASH_RANDOM:-2}" \
+		--rounds="${CRASH_ROUNDS:-1}" \
+		--mounts="${CRASH_MOUNTS:-0}" "$@" "$image" ||
+		fail "$image: not every state is good"
+	rm -r "$image.d"
+}
+
+# Trees, whose blocks take a cluster each; what is rare.
+mkimg trees 24M -b 1024 -O bigalloc -C 4096 -J size=1
+"$TOOLS/fragment" -s 1 -f 40 -p 60 -m 1024 -k 4 -x trees
+crash trees 10 --each=3
+
+# Groups with metadata of their own. There is no resize inode: in groups with
+# blocks of 1 KiB it maps, as mke2fs makes it, blocks that are none of its own.
+mkimg groups 24M -b 1024 -O bigalloc,^resize_inode -C 16384 -J size=1 -G 1 \
+	-g 512
+"$TOOLS/fragment" -s 2 -f 40 -p 60 -m 512 -k 16 groups
+crash groups 4
+
+# A file of pieces, each within a cluster or across two, that goes to a group
+# whose bitmap was never written.
+mkimg uninit 32M -b 1024 -O bigalloc,^resize_inode -C 4096 -J size=1 -G 1 \
+	-g 2048
+seq 10000 19999 >small
+truncate -s 37888 small
+seq 100000 299999 >big
+truncate -s 1200000 big
+{
+	for i in {1..157}; do echo "write small s$i"; done
+	for i in {1..157..2}; do echo "rm s$i"; done
+	echo "write big b1"
+	echo "write big b2"
+	for i in {1..90}; do
+		echo "punch b1 $((i * 11)) $((i * 11 + i % 5))"
+		echo "punch b2 $((i * 9)) $((i * 9 + i % 7))"
+		echo "fallocate b2 $((i * 9)) $((i * 9 + i % 3))"
+	done
+} >commands
+E2FSPROGS_FAKE_TIME=1600000000 debugfs -w -f commands uninit \
+	>/dev/null 2>debugfs.err
+dumpe2fs uninit 2>/dev/null | grep -q 'Group 1:.*BLOCK_UNINIT' ||
+	fail "group 1 is not BLOCK_UNINIT"
+cp uninit moved
+"$E4OFFDEFRAG" -q moved
+! dumpe2fs moved 2>/dev/null | grep 'Group 1:.*BLOCK_UNINIT' ||
+	fail "nothing moved to group 1"
+crash uninit 1 --random=20

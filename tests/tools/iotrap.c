@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * iotrap - a library to be preloaded (LD_PRELOAD): what can happen to a
+ * program when it reads, writes or flushes one file
+ *
+ * The environment says what:
+ *
+ *	IOTRAP_FILE	the file or device; nothing is done to others
+ *	IOTRAP_KILL=N	SIGKILL at the Nth write or flush, before it is done
+ *	IOTRAP_HALF=1	... or when one half of that write is done
+ *	IOTRAP_TERM=N	SIGTERM before the Nth read, write or flush, twice
+ *	IOTRAP_EIO=N	the Nth read fails
+ *	IOTRAP_READ_MS	each read takes so long
+ *	IOTRAP_WRITE_MS	each write takes so long
+ *	IOTRAP_LOG	a file for one line at the end: reads, writes + flushes,
+ *			what of both came after SIGTERM
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+static unsigned long reads, writes; /* of the file, flushes among the latter */
+static unsigned long late;	    /* of both, after SIGTERM */
+
+static unsigned long number(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value ? strtoul(value, NULL, 10) : 0;
+}
+
+static int is_target(int fd)
+{
+	const char *name = getenv("IOTRAP_FILE");
+	struct stat want, have;
+
+	if (!name || stat(name, &want) || fstat(fd, &have))
+		return 0;
+	return want.st_dev == have.st_dev && want.st_ino == have.st_ino;
+}
+
+static void nap(unsigned long ms)
+{
+	struct timespec t = {
+		.tv_sec = (time_t)(ms / 1000),
+		.tv_nsec = (long)(ms % 1000) * 1000000,
+	};
+
+	while (ms && nanosleep(&t, &t) && errno == EINTR)
+		;
+}
+
+/* POSIX promises that the pointer to a function is what dlsym() returns. */
+static void next(const char *name, void *function)
+{
+	*(void **)function = dlsym(RTLD_NEXT, name);
+	if (!*(void **)function)
+		abort();
+}
+
+/* Once for each operation that is counted. */
+static void pass(void)
+{
+	unsigned long term = number("IOTRAP_TERM");
+
+	if (term && reads + writes > term)
+		late++;
+	if (!term || reads + writes != term)
+		return;
+	raise(SIGTERM);
+	raise(SIGTERM); /* asking twice is no different */
+}
+
+static ssize_t trap_write(int fd, const void *buf, size_t bytes, off64_t at,
+			  const char *name)
+{
+	ssize_t (*real)(int fd, const void *buf, size_t bytes, off64_t at);
+	ssize_t put;
+
+	next(name, &real);
+	if (!is_target(fd))
+		return real(fd, buf, bytes, at);
+	writes++;
+	pass();
+	if (writes == number("IOTRAP_KILL")) {
+		if (number("IOTRAP_HALF"))
+			(void)!real(fd, buf, bytes / 2, at);
+		raise(SIGKILL);
+	}
+	put = real(fd, buf, bytes, at);
+	nap(number("IOTRAP_WRITE_MS"));
+	return put;
+}
+
+static ssize_t trap_read(int fd, void *buf, size_t bytes, off64_t at,
+			 const char *name)
+{
+	ssize_t (*real)(int fd, void *buf, size_t bytes, off64_t at);
+
+	next(name, &real);
+	if (!is_target(fd))
+		return real(fd, buf, bytes, at);
+	reads++;
+	pass();
+	if (reads == number("IOTRAP_EIO")) {
+		errno = EIO;
+		return -1;
+	}
+	nap(number("IOTRAP_READ_MS"));
+	return real(fd, buf, bytes, at);
+}
+
+ssize_t pwrite(int fd, const void *buf, size_t bytes, off_t at)
+{
+	return trap_write(fd, buf, bytes, at, "pwrite");
+}
+
+ssize_t pwrite64(int fd, const void *buf, size_t bytes, off64_t at)
+{
+	return trap_write(fd, buf, bytes, at, "pwrite64");
+}
+
+ssize_t pread(int fd, void *buf, size_t bytes, off_t at)
+{
+	return trap_read(fd, buf, bytes, at, "pread");
+}
+
+ssize_t pread64(int fd, void *buf, size_t bytes, off64_t at)
+{
+	return trap_read(fd, buf, bytes, at, "pread64");
+}
+
+int fdatasync(int fd)
+{
+	int (*real)(int fd);
+
+	next("fdatasync", &real);
+	if (!is_target(fd))
+		return real(fd);
+	writes++;
+	pass();
+	if (writes == number("IOTRAP_KILL"))
+		raise(SIGKILL);
+	return real(fd);
+}
+
+/* Also where the file was never touched: so a test sees that this is loaded. */
+__attribute__((destructor)) static void tell(void)
+{
+	const char *name = getenv("IOTRAP_LOG");
+	FILE *f = name ? fopen(name, "w") : NULL;
+
+	if (!f)
+		return;
+	fprintf(f, "%lu %lu %lu\n", reads, writes, late);
+	fclose(f);
+}
