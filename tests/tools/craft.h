@@ -52,6 +52,9 @@ struct fragmenter {
 	uint64_t max_bytes;
 	uint64_t mean_run; /* blocks */
 	unsigned int percent;
+	blk64_t first; /* of the range that blocks are taken from */
+	blk64_t last;
+	blk64_t free_goal; /* the number of blocks that shall stay free */
 	bool exotic;
 	bool rare;
 
@@ -117,10 +120,10 @@ ext2_ino_t make_dense(struct fragmenter *f, const char *name, uint64_t size,
 
 /* -- kinds of inodes, by name -- */
 
+/* Single blocks, alternately from two pieces: every block an extent. */
+void make_torn(struct fragmenter *f, const char *name, blk64_t extents);
+
 void make_exotic(struct fragmenter *f); /* kinds.c */
 void make_rare(struct fragmenter *f);	/* rare.c */
-
-/* The number of blocks that shall stay free. */
-blk64_t free_goal(const struct fragmenter *f);
 
 #endif

@@ -29,12 +29,6 @@ enum {
 
 /* -- the filling -------------------------------------------------------- */
 
-/* The number of blocks that shall stay free. */
-blk64_t free_goal(const struct fragmenter *f)
-{
-	return ext2fs_blocks_count(f->fs->super) / 100 * (100 - f->percent);
-}
-
 static uint64_t file_size(const struct fragmenter *f, uint64_t number,
 			  uint64_t scale)
 {
@@ -104,7 +98,7 @@ static void make_long_symlink(struct fragmenter *f)
 static void fill(struct fragmenter *f)
 {
 	struct ext2_super_block *super = f->fs->super;
-	blk64_t goal = free_goal(f);
+	blk64_t goal = f->free_goal;
 	blk64_t free_blocks = ext2fs_free_blocks_count(super);
 	uint64_t scale, i, n, size, spare;
 	char name[NAME_ROOM];
@@ -149,11 +143,42 @@ static void open_image(struct fragmenter *f, const char *name)
 	f->rng.state = prng_mix(f->seed);
 }
 
+/* Takes from the whole, and fills it; or both only within a range. */
+static void build_deck(struct fragmenter *f)
+{
+	struct ext2_super_block *super = f->fs->super;
+	blk64_t blocks = ext2fs_blocks_count(super);
+
+	f->free_goal = blocks / 100 * (100 - f->percent);
+	if (!f->last) {
+		f->first = super->s_first_data_block;
+		f->last = blocks - 1;
+	}
+	if (f->first < super->s_first_data_block || f->last >= blocks)
+		die("the range is not within the file system");
+	deck_build(&f->deck, f->fs, &f->rng, f->mean_run, f->first, f->last);
+	if (f->last - f->first + 1 + super->s_first_data_block < blocks)
+		f->free_goal = ext2fs_free_blocks_count(super) -
+			       deck_blocks(&f->deck) / 100 * f->percent;
+}
+
+/* FIRST-LAST, in blocks. */
+static void parse_range(struct fragmenter *f, char *arg)
+{
+	char *last = strchr(arg, '-');
+
+	if (!last)
+		die("%s: not a range", arg);
+	*last++ = '\0';
+	f->first = parse_number(arg, 0, UINT64_MAX);
+	f->last = parse_number(last, f->first + 1, UINT64_MAX);
+}
+
 static const char *parse(struct fragmenter *f, int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:f:p:k:m:xa")) != -1) {
+	while ((opt = getopt(argc, argv, "s:f:p:k:m:r:xa")) != -1) {
 		if (opt == 's')
 			f->seed = parse_number(optarg, 0, UINT64_MAX);
 		else if (opt == 'f')
@@ -164,6 +189,8 @@ static const char *parse(struct fragmenter *f, int argc, char **argv)
 			f->mean_run = parse_number(optarg, 1, 1 << 20);
 		else if (opt == 'm')
 			f->max_bytes = parse_number(optarg, 1, 1 << 30) * 1024;
+		else if (opt == 'r')
+			parse_range(f, optarg);
 		else if (opt == 'x')
 			f->exotic = true;
 		else if (opt == 'a')
@@ -173,7 +200,8 @@ static const char *parse(struct fragmenter *f, int argc, char **argv)
 	}
 	if (optind != argc - 1)
 		die("usage: fragment [-s seed] [-f files] [-p percent-full] "
-		    "[-k mean-run-kib] [-m max-file-kib] [-x | -a] IMAGE");
+		    "[-k mean-run-kib] [-m max-file-kib] "
+		    "[-r first-last] [-x | -a] IMAGE");
 	return argv[optind];
 }
 
@@ -189,7 +217,7 @@ int main(int argc, char **argv)
 
 	initialize_ext2_error_table();
 	open_image(&f, parse(&f, argc, argv));
-	deck_build(&f.deck, f.fs, &f.rng, f.mean_run);
+	build_deck(&f);
 	make_dirs(&f);
 	if (f.exotic)
 		make_exotic(&f);

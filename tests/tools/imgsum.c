@@ -15,8 +15,9 @@
  *
  * With -l the lines tell the layout instead: for each inode with blocks its
  * number, how they are mapped ("extents" or "blocks"), the depth of the tree,
- * the number of runs and of blocks of data.  A run goes on where the next
- * block of the file is the next one on the device, over a hole too.
+ * the number of runs and of blocks of data, the lowest and the highest of
+ * these.  A run goes on where the next block of the file is the next one on the
+ * device, over a hole too.
  *
  * With -s there is one line only, a digest of the superblock without what says
  * how much is free and when that was written.
@@ -65,7 +66,9 @@ struct subject {
 	uint64_t runs;			/* of data */
 	uint64_t blocks;		/* of data */
 	blk64_t next;			/* the end of the last run */
-	int depth;			/* of the tree */
+	blk64_t low;			/* of all blocks of data */
+	blk64_t high;
+	int depth; /* of the tree */
 };
 
 static void must(errcode_t err, const char *what, ext2_ino_t ino)
@@ -86,15 +89,29 @@ static bool has_content(const struct subject *sub)
 	       sub->ino != sub->s->fs->super->s_journal_inum;
 }
 
+/* The next block; where clusters are allocated, one in the same or the next. */
+static bool is_next(ext2_filsys fs, blk64_t last, blk64_t pblk)
+{
+	blk64_t from = EXT2FS_B2C(fs, last), to = EXT2FS_B2C(fs, pblk);
+
+	if (EXT2FS_CLUSTER_RATIO(fs) == 1)
+		return pblk == last + 1;
+	return to == from || to == from + 1;
+}
+
 static void add_run(struct subject *sub, blk64_t lblk, blk64_t pblk,
 		    blk64_t len, enum state state)
 {
 	ext2_filsys fs = sub->s->fs;
 	blk64_t n, i;
 
-	sub->runs += pblk != sub->next;
+	sub->runs += !sub->blocks || !is_next(fs, sub->next - 1, pblk);
 	sub->blocks += len;
 	sub->next = pblk + len;
+	if (pblk < sub->low)
+		sub->low = pblk;
+	if (pblk + len - 1 > sub->high)
+		sub->high = pblk + len - 1;
 	for (; len && !sub->s->layout; lblk += n, pblk += n, len -= n) {
 		n = len < READ_BLOCKS ? len : READ_BLOCKS;
 		if (state == WRITTEN && has_content(sub))
@@ -315,16 +332,24 @@ static bool is_internal(struct ext2_super_block *super, ext2_ino_t ino)
 static void sum_inode(struct summer *s, ext2_ino_t ino,
 		      struct ext2_inode_large *in)
 {
-	struct subject sub = { s, ino, in, SUM_START, 0, 0, 0, 0, 0 };
+	struct subject sub = {
+		.s = s,
+		.ino = ino,
+		.inode = in,
+		.data = SUM_START,
+		.low = UINT64_MAX,
+	};
 	char line[LINE_ROOM];
 	size_t len = 0;
 
 	add_contents(&sub);
 	if (s->layout) {
-		append(line, &len, "%u %s %d %llu %llu", ino,
+		append(line, &len, "%u %s %d %llu %llu %llu %llu", ino,
 		       in->i_flags & EXT4_EXTENTS_FL ? "extents" : "blocks",
 		       sub.depth, (unsigned long long)sub.runs,
-		       (unsigned long long)sub.blocks);
+		       (unsigned long long)sub.blocks,
+		       (unsigned long long)sub.low,
+		       (unsigned long long)sub.high);
 		if (sub.blocks && !is_internal(s->fs->super, ino))
 			emit(s, line);
 		return;

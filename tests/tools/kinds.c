@@ -48,15 +48,13 @@ static void make_hollow(struct fragmenter *f)
 	file_finish(f, &file, "exotic-hollow-tree", 0);
 }
 
-/* Single blocks, alternately from two pieces: every block an extent. */
-static void make_torn(struct fragmenter *f)
+void make_torn(struct fragmenter *f, const char *name, blk64_t extents)
 {
-	struct file file =
-		file_new(f, (uint64_t)MANY_EXTENTS * f->fs->blocksize);
+	struct file file = file_new(f, extents * f->fs->blocksize);
 	struct piece hand[2] = { { 0, 0 }, { 0, 0 } }, *p;
 	blk64_t lblk;
 
-	for (lblk = 0; lblk < MANY_EXTENTS; lblk++) {
+	for (lblk = 0; lblk < extents; lblk++) {
 		p = &hand[lblk % 2];
 		if (!p->len)
 			*p = deck_take(&f->deck, DECK_PIECE_MAX);
@@ -67,7 +65,7 @@ static void make_torn(struct fragmenter *f)
 	for (p = hand; p < hand + 2; p++)
 		if (p->len)
 			deck_put(&f->deck, *p);
-	file_finish(f, &file, "exotic-torn", 0);
+	file_finish(f, &file, name, 0);
 }
 
 static void make_swap(struct fragmenter *f)
@@ -137,6 +135,6 @@ void make_exotic(struct fragmenter *f)
 		return;
 	make_hollow(f);
 	if (ext2fs_free_blocks_count(super) >
-	    free_goal(f) + MANY_EXTENTS + MANY_EXTENTS / 2)
-		make_torn(f);
+	    f->free_goal + MANY_EXTENTS + MANY_EXTENTS / 2)
+		make_torn(f, "exotic-torn", MANY_EXTENTS);
 }

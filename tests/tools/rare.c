@@ -91,11 +91,13 @@ static void make_alternating(struct fragmenter *f, const char *name,
 static void make_alternatings(struct fragmenter *f)
 {
 	blk64_t fanout = (f->fs->blocksize - 12) / 12;
-	blk64_t room = ext2fs_free_blocks_count(f->fs->super) - free_goal(f);
+	blk64_t room = ext2fs_free_blocks_count(f->fs->super) - f->free_goal;
 
 	make_alternating(f, "rare-depth-1", 30);
-	if (room > 12 * fanout)
+	if (room > 12 * fanout) {
 		make_alternating(f, "rare-depth-2", 4 * fanout + 30);
+		make_torn(f, "rare-torn", 4 * fanout + 30);
+	}
 	if (fanout == 84 && room > 2 * ALTERNATING_DEEP)
 		make_alternating(f, "rare-depth-3", ALTERNATING_DEEP);
 }
