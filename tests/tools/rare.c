@@ -94,7 +94,7 @@ static void make_alternatings(struct fragmenter *f)
 	blk64_t room = ext2fs_free_blocks_count(f->fs->super) - f->free_goal;
 
 	make_alternating(f, "rare-depth-1", 30);
-	if (room > 12 * fanout) {
+	if (room > 9 * fanout) {
 		make_alternating(f, "rare-depth-2", 4 * fanout + 30);
 		make_torn(f, "rare-torn", 4 * fanout + 30);
 	}
@@ -155,10 +155,11 @@ static void make_mappings(struct fragmenter *f)
 		return;
 	if (f->deck.unit == 1)
 		make_alternatings(f);
-	make_vast(f);
 	make_unwritten(f);
-	if (ext2fs_has_feature_huge_file(f->fs->super))
+	if (ext2fs_has_feature_huge_file(f->fs->super)) {
+		make_vast(f); /* else the kernel takes no more than 2 TiB */
 		make_huge(f);
+	}
 }
 
 /* -- flags, devices, links ---------------------------------------------- */
@@ -312,7 +313,8 @@ static void share_xattr_block(struct fragmenter *f, ext2_ino_t owner,
 static void make_shared_xattrs(struct fragmenter *f)
 {
 	struct ext2_inode_large none = { 0 };
-	size_t large = EXT2_INODE_SIZE(f->fs->super) > 512 ? 950 : 600;
+	size_t size = EXT2_INODE_SIZE(f->fs->super);
+	size_t large = size > 512 ? size - 74 : 600; /* not in the inode */
 	ext2_ino_t owner;
 
 	large = large + 100 > f->fs->blocksize ? f->fs->blocksize - 100 : large;
