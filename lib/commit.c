@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ext2fs/ext2_ext_attr.h>
 
 #include "e4df_err.h"
 #include "super.h"
@@ -15,7 +16,7 @@
  * system without a journal must get it.  In a journal all is one stage.
  */
 enum part {
-	MAPPINGS, /* new mapping blocks, which nobody refers to yet */
+	MAPPINGS, /* new mapping and xattr blocks, nobody's yet */
 	MARKED,	  /* bitmaps with the new blocks in use as well */
 	COUNTED,  /* group descriptors for these bitmaps */
 	SWITCHED, /* inodes: each is one sector, old or new */
@@ -239,6 +240,72 @@ static errcode_t stage_change(struct transaction *t,
 	return err ? err : ext2fs_inode_csum_set(t->fs, before->ino, inode);
 }
 
+static errcode_t not_as_found(struct transaction *t, blk64_t blk)
+{
+	return e4df_event_fail(e4df_volume_sink(t->vol), E4DF_ET_INCONSISTENT,
+			       "the xattr block %llu, or a reference to it, is "
+			       "not as it was found; stopped",
+			       (unsigned long long)blk);
+}
+
+/* An owner of an xattr block; its mapping may be staged already, or follow. */
+static errcode_t switch_owner(struct transaction *t, ext2_ino_t ino,
+			      blk64_t from, blk64_t to)
+{
+	struct ext2_inode_large *inode;
+	errcode_t err = stage_inode(t, ino, &inode);
+
+	if (err)
+		return err;
+	if (ext2fs_file_acl_block(t->fs, EXT2_INODE(inode)) != from)
+		return not_as_found(t, from);
+	ext2fs_file_acl_block_set(t->fs, EXT2_INODE(inode), to);
+	return ext2fs_inode_csum_set(t->fs, ino, inode);
+}
+
+/* An xattr block's image for its new place, and all that refers to it. */
+static errcode_t stage_xattr(struct transaction *t,
+			     const struct e4df_change *change)
+{
+	blk64_t from = e4df_map_extents(t->map, change->inode)->pblk;
+	blk64_t to = t->batch->extents[change->first].pblk;
+	struct ext2_ext_attr_header *head;
+	const ext2_ino_t *owner;
+	void *image;
+	__u32 count;
+	errcode_t err = e4df_stage_add(t->parts[MAPPINGS], to, &image);
+
+	if (!err)
+		err = e4df_gate_read(t->gate, from, 1, image);
+	if (err)
+		return err;
+	head = image;
+	owner = e4df_map_owners(t->map, change->inode, &count);
+	if (head->h_magic != EXT2_EXT_ATTR_MAGIC || head->h_refcount != count ||
+	    !ext2fs_ext_attr_block_csum_verify(t->fs, owner[0], from, head))
+		return not_as_found(t, from);
+	err = ext2fs_ext_attr_block_csum_set(t->fs, owner[0], to, head);
+	for (__u32 i = 0; i < count && !err; i++)
+		err = switch_owner(t, owner[i], from, to);
+	return err;
+}
+
+static errcode_t stage_changes(struct transaction *t)
+{
+	const struct e4df_batch *batch = t->batch;
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < batch->change_count && !err; i++) {
+		const struct e4df_change *c = &batch->changes[i];
+
+		if (e4df_map_inode(t->map, c->inode)->kind == E4DF_XATTR)
+			err = stage_xattr(t, c);
+		else
+			err = stage_change(t, c);
+	}
+	return err;
+}
+
 /* A bitmap that was never written: metadata, and the padding behind. */
 static void init_bitmap(struct transaction *t, dgrp_t group,
 			unsigned char *bitmap)
@@ -404,8 +471,8 @@ static errcode_t stage_all(struct transaction *t, struct ext2_super_block *sb)
 	const struct e4df_batch *batch = t->batch;
 	errcode_t err = open_parts(t);
 
-	for (size_t i = 0; i < batch->change_count && !err; i++)
-		err = stage_change(t, &batch->changes[i]);
+	if (!err)
+		err = stage_changes(t);
 	if (!err)
 		err = flip_runs(t, MARKED, &batch->taken);
 	if (!err)

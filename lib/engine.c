@@ -140,7 +140,8 @@ static void tell_skipped(struct run *run, int is_planned)
 		struct e4df_shape shape;
 
 		e4df_map_measure(run->map, i, &shape);
-		if (inode->kind == E4DF_INTERNAL || shape.runs <= shape.ideal)
+		if (!e4df_kind_is_file(inode->kind) ||
+		    shape.runs <= shape.ideal)
 			continue;
 		if (why == E4DF_MOVABLE && !is_planned)
 			continue;
@@ -261,7 +262,8 @@ static void count_plan(struct run *run)
 	for (size_t i = 0; i < e4df_plan_count(run->plan); i++)
 		mark_seen(run, e4df_plan_batch(run->plan, i), SEEN_PLANNED);
 	for (__u32 i = 0; i < count; i++)
-		out->planned_files += run->seen[i] != 0;
+		if (e4df_kind_is_file(e4df_map_inode(run->map, i)->kind))
+			out->planned_files += run->seen[i] != 0;
 }
 
 /* Plans from the layout as it is now. */
@@ -277,8 +279,11 @@ static errcode_t make_plan(struct run *run)
 		.cancel = run->options->cancel,
 	};
 	struct e4df_plan *plan;
-	errcode_t err = e4df_plan_build(run->map, &policy, &plan);
+	errcode_t err;
 
+	if (!run->journal)
+		policy.flags |= E4DF_POLICY_ORDERED;
+	err = e4df_plan_build(run->map, &policy, &plan);
 	if (err)
 		return err;
 	e4df_plan_free(run->plan);

@@ -12,8 +12,12 @@ struct e4df_map {
 	struct e4df_geometry geometry;
 	struct e4df_runs fixed;
 	struct e4df_runs areas;
-	blk64_t *reach; /* (owned) [k] = blocks in the k+1 largest
+	blk64_t *reach;	    /* (owned) [k] = blocks in the k+1 largest
 				 * areas */
+	ext2_ino_t *owners; /* (owned) of all xattr blocks, in their order */
+	size_t owner_count, owner_alloc;
+	__u32 *owners_end; /* (owned) [k] = end of the k-th block's */
+	size_t xattr_count, xattr_alloc; /* the last of the inodes */
 	/* Mutable. */
 	struct e4df_inode *inodes; /* (owned) by ino */
 	size_t inode_count, inode_alloc;
@@ -61,6 +65,8 @@ void e4df_map_free(struct e4df_map *map)
 	e4df_runs_free(&map->free_blocks);
 	e4df_runs_free(&map->next_free);
 	free(map->reach);
+	free(map->owners);
+	free(map->owners_end);
 	free(map->inodes);
 	free(map->extents);
 	free(map);
@@ -127,6 +133,25 @@ static errcode_t copy_runs(const struct e4df_runs *from, struct e4df_runs *to)
 	return err;
 }
 
+static errcode_t copy_owners(const struct e4df_map *from, struct e4df_map *to)
+{
+	errcode_t err = e4df_grow(&to->owners, &to->owner_alloc,
+				  from->owner_count, sizeof(*to->owners));
+
+	if (!err)
+		err = e4df_grow(&to->owners_end, &to->xattr_alloc,
+				from->xattr_count, sizeof(*to->owners_end));
+	if (err || !from->xattr_count)
+		return err;
+	memcpy(to->owners, from->owners,
+	       from->owner_count * sizeof(*to->owners));
+	memcpy(to->owners_end, from->owners_end,
+	       from->xattr_count * sizeof(*to->owners_end));
+	to->owner_count = from->owner_count;
+	to->xattr_count = from->xattr_count;
+	return 0;
+}
+
 errcode_t e4df_map_clone(const struct e4df_map *map, struct e4df_map **ret)
 {
 	struct e4df_map *copy;
@@ -145,6 +170,8 @@ errcode_t e4df_map_clone(const struct e4df_map *map, struct e4df_map **ret)
 		err = e4df_map_set_extents(copy, i, e4df_map_extents(map, i),
 					   map->inodes[i].data,
 					   map->inodes[i].tree);
+	if (!err)
+		err = copy_owners(map, copy);
 	if (!err)
 		err = copy_runs(&map->fixed, &copy->fixed);
 	if (!err)
@@ -202,6 +229,32 @@ errcode_t e4df_map_set_extents(struct e4df_map *map, __u32 index,
 		       count * sizeof(*extents));
 	map->extent_count += count;
 	return 0;
+}
+
+errcode_t e4df_map_add_xattr(struct e4df_map *map, blk64_t pblk,
+			     const ext2_ino_t *owners, __u32 count,
+			     enum e4df_why why)
+{
+	const struct e4df_extent e = { .pblk = pblk & E4DF_PBLK_MAX, .len = 1 };
+	__u32 index;
+	errcode_t err;
+
+	if (map->owner_count + count > UINT32_MAX)
+		return E4DF_ET_OVERFLOW;
+	err = e4df_grow(&map->owners, &map->owner_alloc,
+			map->owner_count + count, sizeof(*map->owners));
+	if (!err)
+		err = e4df_grow(&map->owners_end, &map->xattr_alloc,
+				map->xattr_count + 1, sizeof(*map->owners_end));
+	if (!err)
+		err = e4df_map_add_inode(map, owners[0], E4DF_XATTR, why,
+					 &index);
+	if (err)
+		return err;
+	memcpy(map->owners + map->owner_count, owners, count * sizeof(*owners));
+	map->owner_count += count;
+	map->owners_end[map->xattr_count++] = (__u32)map->owner_count;
+	return e4df_map_set_extents(map, index, &e, 1, 0);
 }
 
 void e4df_map_set_why(struct e4df_map *map, __u32 index, enum e4df_why why)
@@ -299,9 +352,19 @@ const struct e4df_runs *e4df_map_free_blocks(const struct e4df_map *map)
 	return &map->free_blocks;
 }
 
+const ext2_ino_t *e4df_map_owners(const struct e4df_map *map, __u32 index,
+				  __u32 *count)
+{
+	size_t k = index - (map->inode_count - map->xattr_count);
+	__u32 start = k ? map->owners_end[k - 1] : 0;
+
+	*count = map->owners_end[k] - start;
+	return map->owners + start;
+}
+
 __u32 e4df_map_find(const struct e4df_map *map, ext2_ino_t ino)
 {
-	size_t lo = 0, hi = map->inode_count;
+	size_t lo = 0, count = map->inode_count - map->xattr_count, hi = count;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
@@ -311,7 +374,7 @@ __u32 e4df_map_find(const struct e4df_map *map, ext2_ino_t ino)
 		else
 			hi = mid;
 	}
-	return lo < map->inode_count && map->inodes[lo].ino == ino ?
+	return lo < count && map->inodes[lo].ino == ino ?
 		       (__u32)lo :
 		       (__u32)map->inode_count;
 }
@@ -407,6 +470,17 @@ static int is_same_runs(const struct e4df_runs *a, const struct e4df_runs *b)
 	       (!a->count || !memcmp(a->v, b->v, a->count * sizeof(*a->v)));
 }
 
+static int is_same_owners(const struct e4df_map *a, const struct e4df_map *b)
+{
+	return a->xattr_count == b->xattr_count &&
+	       a->owner_count == b->owner_count &&
+	       (!a->xattr_count ||
+		(!memcmp(a->owners_end, b->owners_end,
+			 a->xattr_count * sizeof(*a->owners_end)) &&
+		 !memcmp(a->owners, b->owners,
+			 a->owner_count * sizeof(*a->owners))));
+}
+
 /* A block can become unreadable at any time. */
 static int is_same_why(const struct e4df_inode *x, const struct e4df_inode *y)
 {
@@ -418,7 +492,7 @@ int e4df_map_is_equal(const struct e4df_map *a, const struct e4df_map *b)
 {
 	int is_fixed_alike = 1;
 
-	if (a->inode_count != b->inode_count ||
+	if (a->inode_count != b->inode_count || !is_same_owners(a, b) ||
 	    !is_same_runs(&a->free_blocks, &b->free_blocks))
 		return 0;
 	for (__u32 i = 0; i < a->inode_count; i++) {

@@ -4,9 +4,10 @@
  *
  * Made by scan, read by everyone, changed only by e4df_map_apply().  Units
  * are blocks; with bigalloc all that is fixed or free is whole clusters, but
- * for a last one that is not whole itself: that is fixed.  Memory: 16 bytes for each inode that owns blocks, 16 for each
- * extent and each mapping block, 16 for each range of free or fixed blocks;
- * nothing for each block.
+ * for a last one that is not whole itself: that is fixed.  Memory: 16 bytes
+ * for each inode that owns blocks, 16 for each extent and each mapping block,
+ * 16 for each range of free or fixed blocks, 36 for each xattr block and 4 for
+ * each of its owners; nothing for each block.
  */
 #ifndef E4DF_MAP_H
 #define E4DF_MAP_H
@@ -18,7 +19,14 @@ enum e4df_kind {
 	E4DF_DIRECTORY,
 	E4DF_SYMLINK,
 	E4DF_INTERNAL, /* the file system's own */
+	E4DF_XATTR,    /* no inode, but a block of extended attributes */
 };
+
+/* Is it what a report calls a file? */
+static inline int e4df_kind_is_file(enum e4df_kind kind)
+{
+	return kind < E4DF_INTERNAL;
+}
 
 /* Why an inode stays where it is; E4DF_MOVABLE if it does not. */
 enum e4df_why {
@@ -38,7 +46,7 @@ enum e4df_why {
 const char *e4df_why_text(enum e4df_why why);
 
 struct e4df_inode {
-	ext2_ino_t ino;
+	ext2_ino_t ino;	  /* of an xattr block: its first owner's */
 	__u32 first;	  /* index of its first extent */
 	__u32 data;	  /* number of data extents */
 	__u32 tree : 23;  /* number of mapping blocks, behind the data */
@@ -81,6 +89,13 @@ errcode_t e4df_map_set_extents(struct e4df_map *map, __u32 index,
 			       const struct e4df_extent *extents, __u32 data,
 			       __u32 tree);
 void e4df_map_set_why(struct e4df_map *map, __u32 index, enum e4df_why why);
+/*
+ * An xattr block: behind all inodes, by first owner, as if it were a file of
+ * one data block.  The owners ascend.  Not with bigalloc: there they are fixed.
+ */
+errcode_t e4df_map_add_xattr(struct e4df_map *map, blk64_t pblk,
+			     const ext2_ino_t *owners, __u32 count,
+			     enum e4df_why why);
 void e4df_map_set_format(struct e4df_map *map, __u32 index,
 			 enum e4df_format format);
 
@@ -111,6 +126,10 @@ const struct e4df_runs *e4df_map_fixed(const struct e4df_map *map);
 /* the ranges between the fixed blocks, in which everything can move */
 const struct e4df_runs *e4df_map_areas(const struct e4df_map *map);
 const struct e4df_runs *e4df_map_free_blocks(const struct e4df_map *map);
+
+/* The inodes that share the xattr block at an index. */
+const ext2_ino_t *e4df_map_owners(const struct e4df_map *map, __u32 index,
+				  __u32 *count);
 
 /* The index of an inode number; count if the map does not have it. */
 __u32 e4df_map_find(const struct e4df_map *map, ext2_ino_t ino);

@@ -374,6 +374,8 @@ errcode_t e4df_plan_build(const struct e4df_map *map,
 		return ENOMEM;
 	units.batch_blocks >>= e4df_map_geometry(map)->cluster_bits;
 	err = e4df_map_clone(map, &copy);
+	if (!err)
+		err = xattr_pin(copy, policy);
 	while (!err && is_better) {
 		err = one_pass(plan, copy, &units, 0, &is_better);
 		if (!err && !is_better)

@@ -19,6 +19,9 @@
  * nothing but the map and the policy (P4).  Extent trees that are larger than
  * need be are rebuilt, and block maps converted, when no data is left to move.
  *
+ * An xattr block is never fragmented, and only moves out of a window.  One
+ * whose owners cannot all switch to a new place at once stays.
+ *
  * With bigalloc all of this is done in clusters (cluster.h), each of which
  * moves as a whole.
  *
@@ -32,6 +35,7 @@
 #include "map.h"
 
 #define E4DF_POLICY_CONVERT 0x1 /* block maps become extent trees */
+#define E4DF_POLICY_ORDERED 0x2 /* no journal: sectors switch one by one */
 
 struct e4df_policy {
 	unsigned int flags;   /* E4DF_POLICY_ */

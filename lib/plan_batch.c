@@ -17,6 +17,8 @@ static errcode_t init_file(struct batcher *b, __u32 index)
 	f->blocks = (__u32)e4df_extents_blocks(e4df_map_extents(b->map, index),
 					       inode->data);
 	f->ideal = e4df_map_ideal(b->map, f->blocks);
+	f->switches =
+		inode->kind == E4DF_XATTR ? xattr_switches(b->map, index) : 1;
 	if (b->bits)
 		f->cuts = e4df_cluster_pieces(
 			e4df_map_extents(b->blocks, index),
@@ -117,22 +119,22 @@ static void note_groups(struct batcher *b, blk64_t start, blk64_t len)
 }
 
 /*
- * Metadata blocks of the open batch: the superblock, an inode table block for
- * each file, and for each mapping block itself and the bitmap and descriptors
- * of its group; bitmap and descriptors of each group in use; where a file's
- * mapping blocks count for its owners, a block of each quota file.
+ * Metadata blocks of the open batch: the superblock, what each file switches
+ * (an inode table block), and for each mapping block itself and the bitmap and
+ * descriptors of its group; bitmap and descriptors of each group in use; where
+ * a file's mapping blocks count for its owners, a block of each quota file.
  */
-static blk64_t log_blocks(const struct batcher *b, blk64_t files, blk64_t tree,
-			  blk64_t groups)
+static blk64_t log_blocks(const struct batcher *b, blk64_t switches,
+			  blk64_t tree, blk64_t groups)
 {
 	blk64_t most = b->geometry->groups;
 	blk64_t bitmaps = groups + tree < most ? groups + tree : most;
 	blk64_t descs = most / b->geometry->descs_per_block + 1;
-	blk64_t quota = files * b->geometry->quota_files;
+	blk64_t quota = switches * b->geometry->quota_files;
 
 	if (quota > b->geometry->quota_blocks)
 		quota = b->geometry->quota_blocks;
-	return 1 + files + tree + bitmaps + quota +
+	return 1 + switches + tree + bitmaps + quota +
 	       (bitmaps < descs ? bitmaps : descs);
 }
 
@@ -151,7 +153,7 @@ int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
 		return 0;
 	if (b->space.free_blocks < b->promised + more_tree + need)
 		return 0;
-	return log_blocks(b, b->dirty_count + 1, b->promised + more_tree,
+	return log_blocks(b, b->switches + f->switches, b->promised + more_tree,
 			  b->groups_used + groups) <= b->policy->log_blocks;
 }
 
@@ -194,6 +196,7 @@ errcode_t batcher_touch(struct batcher *b, __u32 inode)
 	f->v = copy;
 	f->alloc = f->data + 1;
 	f->dirty = (__u32)b->dirty_count;
+	b->switches += f->switches;
 	promise(b, d);
 	return 0;
 }
@@ -503,6 +506,9 @@ static errcode_t add_moves(const struct batcher *b, struct builder *w,
 	struct layout old;
 	errcode_t err;
 
+	/* Not copied: what commit writes has its place in its checksum. */
+	if (e4df_map_inode(b->map, d->inode)->kind == E4DF_XATTR)
+		return add_space(w, 0, d->old->pblk, f->v->pblk, 1);
 	if (!b->bits)
 		return add_difference(w, AS_MOVES | AS_SPACE, 0, d->old, f->v,
 				      f->data);
@@ -651,6 +657,7 @@ errcode_t batcher_close(struct batcher *b)
 	b->copy_blocks = 0;
 	b->cleared = 0;
 	b->groups_used = 0;
+	b->switches = 0;
 	b->serial++;
 	return err ? err : settle_pending(b);
 }

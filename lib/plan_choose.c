@@ -66,7 +66,8 @@ int choose_is_placeable(const struct batcher *b, __u32 inode)
  * What it costs to get `len` blocks of a used range out of the way of a file
  * of `blocks`.  A fragmented file that finds its own place has to be moved in
  * any case.  A contiguous file moves as a whole, if it is not larger; where no
- * free run holds it, in pieces, and again to be whole.
+ * free run holds it, in pieces, and again to be whole.  What many own costs a
+ * block of each of their inode tables.
  */
 static blk64_t cost_of(const struct batcher *b, const struct e4df_node *n,
 		       blk64_t len, blk64_t blocks)
@@ -92,7 +93,7 @@ static blk64_t cost_of(const struct batcher *b, const struct e4df_node *n,
 			return NEVER;
 		len *= 3;
 	}
-	return len + PIECE_COST;
+	return len + PIECE_COST + f->switches - 1;
 }
 
 /*

@@ -7,6 +7,7 @@
  *	plan_batch.c	changed files, and closing a batch
  *	plan_choose.c	choosing a place for a file
  *	plan_window.c	clearing it and moving in
+ *	plan_xattr.c	what moving an xattr block takes
  *	plan.c		the policy: passes
  *
  * With bigalloc all this counts in clusters, from when a batcher is made from
@@ -43,6 +44,8 @@ struct file {
 	__u32 blocks;	       /* of data */
 	__u32 ideal;
 	__u32 map_blocks; /* mapping blocks of a block map, always */
+	__u32 switches;	  /* blocks that its change needs in any case:
+			   * inode tables; an xattr block itself */
 	__u32 cuts;	  /* with bigalloc: extents that it has anyway */
 	__u32 dirty;	  /* 1 + index into batcher->dirty; 0 = clean */
 	int is_waiting;	  /* for its window: must not be disturbed */
@@ -72,6 +75,7 @@ struct batcher {
 	struct file *files;  /* (owned) one for each inode */
 	struct dirty *dirty; /* (owned) */
 	size_t dirty_count, dirty_alloc;
+	blk64_t switches;	  /* of all dirty files */
 	struct e4df_runs pending; /* given up in this batch */
 	__u32 *group_stamp;	  /* (owned) batch that last used it */
 	__u32 groups_used;
@@ -166,6 +170,12 @@ errcode_t batcher_take(struct batcher *b, __u32 inode,
 		       const struct e4df_extent *e);
 /* Ends the open batch, if it has any change, and begins the next. */
 errcode_t batcher_close(struct batcher *b);
+
+/* plan_xattr.c */
+/* Blocks that moving an xattr block changes: itself, its owners' tables. */
+__u32 xattr_switches(const struct e4df_map *map, __u32 index);
+/* Fixes the xattr blocks that the policy gives no way to move. */
+errcode_t xattr_pin(struct e4df_map *map, const struct e4df_policy *policy);
 
 /* plan_choose.c */
 #define MAX_PIECES 64

@@ -14,6 +14,7 @@ struct clearing {
 	__u32 inode; /* for whom */
 	errcode_t (*flush)(void *ctx);
 	void *ctx;
+	struct e4df_range window; /* what is cleared, with its spare */
 	int is_impossible;
 };
 
@@ -74,6 +75,24 @@ static errcode_t displace_piece(struct clearing *c, __u32 inode, __u32 lblk,
 	return err;
 }
 
+/*
+ * A free run for a whole file, near its group.  An xattr block, which fits
+ * anywhere, does not go to where it would be in the way again.
+ */
+static int find_home(const struct clearing *c, __u32 inode, blk64_t *start)
+{
+	const struct batcher *b = c->b;
+	const struct e4df_range *w = &c->window;
+	__u32 blocks = b->files[inode].blocks;
+
+	if (!space_find_near(&b->space, choose_goal(b, inode), blocks, start))
+		return 0;
+	if (e4df_map_inode(b->map, inode)->kind == E4DF_XATTR &&
+	    *start >= w->start && *start - w->start < w->len)
+		space_find_near(&b->space, w->start + w->len, blocks, start);
+	return 1;
+}
+
 /* A file goes whole to a free run near its group. */
 static errcode_t displace_file(struct clearing *c, __u32 inode, int *is_moved)
 {
@@ -82,8 +101,7 @@ static errcode_t displace_file(struct clearing *c, __u32 inode, int *is_moved)
 	struct place place = { .count = 1 };
 
 	place.piece[0].len = f->blocks;
-	*is_moved = space_find_near(&b->space, choose_goal(b, inode), f->blocks,
-				    &place.piece[0].start);
+	*is_moved = find_home(c, inode, &place.piece[0].start);
 	return *is_moved ? window_settle(b, inode, &place) : 0;
 }
 
@@ -243,11 +261,13 @@ errcode_t window_clear(struct batcher *b, __u32 inode,
 		.inode = inode,
 		.flush = flush,
 		.ctx = ctx,
+		.window = place->piece[0],
 	};
 	struct place spare = { .count = 1 };
 	blk64_t from = 0;
 	errcode_t err = 0;
 
+	c.window.len += place->spare;
 	for (__u32 i = 0; i < place->count && !err && !c.is_impossible; i++) {
 		const struct e4df_range *r = &place->piece[i];
 

@@ -200,6 +200,27 @@ static errcode_t judge_page(struct scan *s, const struct swap_page *page,
 	return 0;
 }
 
+/* The xattr blocks of swap files stay too; of others that stay scan knows. */
+static void pin_xattrs(struct scan *s)
+{
+	__u32 all = e4df_map_count(s->map), count;
+
+	for (__u32 i = 0; i < all; i++) {
+		const ext2_ino_t *owner;
+
+		if (e4df_map_inode(s->map, i)->kind != E4DF_XATTR)
+			continue;
+		owner = e4df_map_owners(s->map, i, &count);
+		for (__u32 k = 0; k < count; k++) {
+			__u32 at = e4df_map_find(s->map, owner[k]);
+
+			if (at < all &&
+			    e4df_map_inode(s->map, at)->why == E4DF_WHY_SWAP)
+				e4df_map_set_why(s->map, i, E4DF_WHY_SWAP);
+		}
+	}
+}
+
 /* Whether it is one cannot be told; it would not be moved in either case. */
 static void leave_out(struct scan *s, const struct swap_page *page)
 {
@@ -268,6 +289,8 @@ errcode_t e4df_scan_find_swap(struct scan *s)
 		leave_out(s, &pages[i]);
 		err = 0;
 	}
+	if (!err)
+		pin_xattrs(s);
 	free(block);
 	free(pages);
 	return err;

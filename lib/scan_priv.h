@@ -5,6 +5,7 @@
  *	scan.c		the order of things, and the claim check
  *	scan_inodes.c	inode tables, roots, block maps
  *	scan_tree.c	extent tree blocks, level by level
+ *	scan_xattrs.c	blocks of extended attributes
  *	scan_groups.c	group metadata, bitmaps and counts
  *	scan_pins.c	swap files and what lies below /boot
  *	scan_quota.c	what users, groups and projects use
@@ -44,6 +45,7 @@ struct scan_piece {
 struct scan_xattr {
 	blk64_t blk;
 	ext2_ino_t ino;
+	enum e4df_why why; /* the inode stays, if it does */
 };
 
 /* A quota file, and the usage as counted. */
@@ -121,6 +123,10 @@ errcode_t e4df_scan_append(struct scan *s, const struct e4df_extent *e);
 /* Decodes one node; depth 0 goes to piece or temp, others to nodes. */
 errcode_t e4df_scan_node(struct scan *s, const void *node, size_t bytes,
 			 const struct scan_node *where, __u32 level);
+
+/* An inode refers to an xattr block. */
+errcode_t e4df_scan_note_xattr(struct scan *s, ext2_ino_t ino, blk64_t blk,
+			       enum e4df_why why);
 
 errcode_t e4df_scan_group_metadata(struct scan *s);
 errcode_t e4df_scan_inode_tables(struct scan *s);

@@ -61,7 +61,7 @@ void e4df_stats_take(const struct e4df_map *map, struct e4df_stats *stats)
 
 	memset(stats, 0, sizeof(*stats));
 	for (__u32 i = 0; i < e4df_map_count(map); i++)
-		if (e4df_map_inode(map, i)->kind != E4DF_INTERNAL)
+		if (e4df_kind_is_file(e4df_map_inode(map, i)->kind))
 			count_file(map, i, stats);
 	stats->free_blocks = e4df_runs_blocks(unused);
 	stats->free_runs = unused->count;

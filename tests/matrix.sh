@@ -107,8 +107,9 @@ fill_large()
 views()
 {
 	image_view "$1" >"image.$2"
-	"$TOOLS/imgsum" -l "$1" | sed '$d' >"layout.$2"
-	"$TOOLS/imgsum" -s "$1" >"super.$2"
+	"$TOOLS/imglayout" "$1" >"layout.$2"
+	"$TOOLS/imglayout" -r "$1" >"raw.$2"
+	"$TOOLS/imglayout" -s "$1" >"super.$2"
 }
 
 # by_mount IMAGE WHEN: what the kernel shows, if it mounts it at all
@@ -244,6 +245,7 @@ judge()
 	mv err run.err
 	views img after
 	assert_same image.before image.after "what is in the image"
+	assert_same raw.before raw.after "the bytes of inodes"
 	assert_same super.before super.after "the superblock"
 	sed -n '/^  "after"/,/^  }/p' plan.json >predicted
 	sed -n '/^  "after"/,/^  }/p' run.json >reached

@@ -29,7 +29,7 @@ assert_clean img
 # layout WHEN
 layout()
 {
-	"$TOOLS/imgsum" -l img | sed '$d' >"layout.$1"
+	"$TOOLS/imglayout" img >"layout.$1"
 }
 
 # count CONDITION FILE: of inode $1 ... low $6 high $7

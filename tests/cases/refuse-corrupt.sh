@@ -151,12 +151,14 @@ check_common()
 		n=$block
 	fi
 	damaged "inode $b, block $n: block claimed twice, also by inode $a"
-	if [ $mapping = extents ]; then
-		change "sif b block[5] $table"
-	else
-		change "sif b block[3] $table"
-	fi
-	damaged ".*block $table: block claimed twice, also by"
+	for n in "$table" "$xattr"; do
+		if [ $mapping = extents ]; then
+			change "sif b block[5] $n"
+		else
+			change "sif b block[3] $n"
+		fi
+		damaged ".*block $n: block claimed twice, also by"
+	done
 
 	n=$(group 'free block')
 	set_group free_blocks_count $((n + 1))

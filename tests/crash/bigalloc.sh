@@ -1,33 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Power cuts as in enumerate.sh, on file systems with bigalloc: clusters that
-# hold several extents, a hole or unwritten blocks, mapping blocks and xattr
-# blocks with a cluster each, and a group whose bitmap was never written.
-#
-# CRASH_EACH, CRASH_RANDOM, CRASH_ROUNDS and CRASH_MOUNTS ask for more; see
-# its --each, --random, --rounds and --mounts.
+# Power cuts on file systems with bigalloc: clusters that hold several extents,
+# a hole or unwritten blocks, mapping blocks and xattr blocks with a cluster
+# each, and a group whose bitmap was never written.
 
-. "${0%/*}/../lib.sh"
-
-need_cmd debugfs e2fsprogs
-: "${CRASH:=$TOOLS/../crash/enumerate}"
+. "${0%/*}/images.sh"
 
 # crash IMAGE BATCHES [OPTION...]
-# BATCHES is the least number of transactions that the run must have.
 crash()
 {
 	local image=$1 batches=$2
 
 	shift 2
 	e2fsck -fn "$image" >fsck.out 2>&1 || fail "$image is not clean"
-	mkdir "$image.d"
-	"$CRASH" --dir="$image.d" --imgsum="$TOOLS/imgsum" \
-		--batches="$batches" --each="${CRASH_EACH:-6}" \
-		--random="${CRASH_RANDOM:-2}" \
-		--rounds="${CRASH_ROUNDS:-1}" \
-		--mounts="${CRASH_MOUNTS:-0}" "$@" "$image" ||
-		fail "$image: not every state is good"
-	rm -r "$image.d"
+	journaled "$image" "v3, 64 bits" --batches="$batches" --each=6 "$@"
 }
 
 # Trees, whose blocks take a cluster each; what is rare.

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <ext2fs/ext2fs.h>
 
+#include "../tools/contents.h"
 #include "../tools/sum.h"
 #include "../tools/tool.h"
 
@@ -28,11 +29,16 @@ static void load(struct disk *d, const char *image)
 	close(fd);
 }
 
-static uint64_t hash_unit(const struct disk *d, const unsigned char *image,
-			  size_t unit)
+static uint64_t content_of(const struct disk *d, const unsigned char *image,
+			   size_t unit)
 {
-	return sum_bytes(sum_word(SUM_START, unit), image + unit * d->unit,
-			 d->unit);
+	return contents_block(image + unit * d->unit, d->unit);
+}
+
+/* Of a block with that content at that place. */
+static uint64_t place(uint64_t content, size_t unit)
+{
+	return sum_word(sum_word(SUM_START, unit), content);
 }
 
 static int visit_log(ext2_filsys fs, blk64_t *blk, e2_blkcnt_t lblk,
@@ -77,9 +83,9 @@ static void rehash(struct disk *d)
 	d->sum = 0;
 	d->sum_no_log = 0;
 	for (size_t i = 0; i < d->bytes / d->unit; i++) {
-		d->hash[i] = hash_unit(d, d->base, i);
-		d->sum += d->hash[i];
-		d->sum_no_log += d->is_log[i] ? 0 : d->hash[i];
+		d->content[i] = content_of(d, d->base, i);
+		d->sum += place(d->content[i], i);
+		d->sum_no_log += d->is_log[i] ? 0 : place(d->content[i], i);
 	}
 }
 
@@ -99,7 +105,8 @@ void disk_open(struct disk *d, const char *image, const char *work)
 	memset(d, 0, sizeof(*d));
 	learn(d, image);
 	d->base = must_alloc(malloc(d->bytes));
-	d->hash = must_alloc(calloc(d->bytes / d->unit, sizeof(*d->hash)));
+	d->content =
+		must_alloc(calloc(d->bytes / d->unit, sizeof(*d->content)));
 	d->changed =
 		must_alloc(calloc(d->bytes / d->unit, sizeof(*d->changed)));
 	d->is_changed = must_alloc(calloc(d->bytes / d->unit, 1));
@@ -117,7 +124,7 @@ void disk_close(struct disk *d)
 {
 	munmap(d->work, d->bytes);
 	free(d->base);
-	free(d->hash);
+	free(d->content);
 	free(d->is_log);
 	free(d->changed);
 	free(d->is_changed);
@@ -151,11 +158,12 @@ void disk_settle(struct disk *d, uint64_t offset, const void *data,
 	memcpy(d->work + offset, data, bytes);
 	memcpy(d->base + offset, data, bytes);
 	for (size_t i = offset / d->unit; i * d->unit < offset + bytes; i++) {
-		uint64_t now = hash_unit(d, d->base, i);
+		uint64_t now = content_of(d, d->base, i);
+		uint64_t change = place(now, i) - place(d->content[i], i);
 
-		d->sum += now - d->hash[i];
-		d->sum_no_log += d->is_log[i] ? 0 : now - d->hash[i];
-		d->hash[i] = now;
+		d->sum += change;
+		d->sum_no_log += d->is_log[i] ? 0 : change;
+		d->content[i] = now;
 	}
 }
 
@@ -169,7 +177,14 @@ void disk_look(struct disk *d)
 
 static uint64_t change_of(const struct disk *d, size_t unit)
 {
-	return hash_unit(d, d->work, unit) - d->hash[unit];
+	return place(content_of(d, d->work, unit), unit) -
+	       place(d->content[unit], unit);
+}
+
+uint64_t disk_content(const struct disk *d, size_t unit)
+{
+	return d->is_changed[unit] ? content_of(d, d->work, unit) :
+				     d->content[unit];
 }
 
 uint64_t disk_sum(const struct disk *d)

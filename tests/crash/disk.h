@@ -8,7 +8,8 @@
  * by comparing the two, which for small images is much faster than a copy and
  * needs no trust in what was changed.
  *
- * Each block has a hash, and an image is known by the sum of its blocks'.
+ * The digest of each block of base is kept, so that only what has changed is
+ * read again.  An image is known by the sum of them, each with its place.
  */
 #ifndef TESTS_CRASH_DISK_H
 #define TESTS_CRASH_DISK_H
@@ -24,7 +25,7 @@ struct disk {
 	/* Mutable. */
 	unsigned char *base; /* (owned) */
 	unsigned char *work; /* (owned) the file, mapped */
-	uint64_t *hash;	     /* (owned) of base's blocks */
+	uint64_t *content;   /* (owned) contents_block() of base's */
 	uint64_t sum;	     /* of base */
 	uint64_t sum_no_log; /* of base, without the log's contents */
 	/* Blocks in which work may differ from base. */
@@ -58,6 +59,9 @@ void disk_look(struct disk *disk);
  */
 uint64_t disk_sum(const struct disk *disk);
 uint64_t disk_sum_no_log(const struct disk *disk);
+
+/* contents_block() of a block of work. */
+uint64_t disk_content(const struct disk *disk, size_t unit);
 
 /* Makes work equal to base again. */
 void disk_undo(struct disk *disk);

@@ -2,10 +2,17 @@
 /*
  * judge - is what a crash has left what was promised?
  *
- * Recovery is that of the stock tools: `e2fsck -p -E journal_only' (-p and not
- * -y: that is what runs at boot, and where -y asks, -p gives up), or a mount
- * by the kernel.  Then `e2fsck -fn' must find nothing at all to repair, and
- * the digest of all files, and the boot block, must be what they were.
+ * JOURNALED: recovery is that of the stock tools: `e2fsck -p -E journal_only'
+ * (-p and not -y: that is what runs at boot, and where -y asks, -p gives up),
+ * or a mount by the kernel.
+ *
+ * ORDERED: before any repair the digest of all files is what it was, no block
+ * of them is marked as free, and, for the states that are mounted, what the
+ * kernel shows is what it was as well.  Then `e2fsck
+ * -p' repairs, or `e2fsck -fy' where -p gives up, which is counted apart.
+ *
+ * Either way `e2fsck -fn' must then find nothing at all to repair, and the
+ * digest of all files, and the boot block, must be what they were.
  *
  * Different crashes often leave the same image, and the same image is judged
  * once: crashes that look alike before the recovery are not recovered again,
@@ -34,26 +41,37 @@ struct judge_set {
 	size_t count, alloc;
 };
 
+struct judge_options {
+	const char *work;    /* (borrowed) the file's name */
+	const char *journal; /* (borrowed) of an external one; NULL: none */
+	const char *treesum; /* (borrowed) the tool; NULL: no mounts */
+	int is_ordered;
+	int is_converted; /* files may come to be mapped by extents */
+};
+
 struct judge {
 	/* Immutable. */
-	struct disk *disk;  /* (borrowed) */
-	const char *work;   /* (borrowed) the file's name */
-	const char *imgsum; /* (borrowed) the digest tool */
-	char wanted[64];    /* its answer for the files as they were */
-	char boot[1024];    /* the boot block, which nobody else looks at */
+	const struct judge_options *options; /* (borrowed) */
+	struct disk *disk;		     /* (borrowed) */
+	uint64_t files;			     /* their digest as they were */
+	uint64_t view;	     /* of what the kernel showed; ordered */
+	char boot[1024];     /* the boot block, which nobody else looks at */
+	char *journal;	     /* (owned) what is in the external one */
+	size_t journal_size; /* bytes */
 	/* Mutable. */
 	struct judge_set before; /* recovery, by kind of recovery */
 	struct judge_set behind; /* recovery: found good */
 	uint64_t recovered, checked;
+	uint64_t gave_up;   /* times that e2fsck -p did */
 	const char *reason; /* (borrowed) why bad */
 };
 
 /*
  * The disk must be at its start.  Runs programs in the current directory,
- * where it makes the files `log' and `sum' and the directory `mnt'.
+ * where it makes the files `log' and `view' and the directory `mnt'.
  */
-void judge_open(struct judge *judge, struct disk *disk, const char *work,
-		const char *imgsum);
+void judge_open(struct judge *judge, struct disk *disk,
+		const struct judge_options *options);
 void judge_close(struct judge *judge);
 
 /*

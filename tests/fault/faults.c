@@ -41,7 +41,6 @@
 struct options {
 	const char *image;
 	const char *dir;
-	const char *imgsum;
 	uint64_t points;  /* of each kind, about; 0 = all there are */
 	uint64_t batches; /* that the run must have at least */
 	unsigned int run; /* E4DF_RUN_ */
@@ -434,7 +433,6 @@ static void print_result(const struct faults *f)
 
 enum {
 	OPT_DIR = 1,
-	OPT_IMGSUM,
 	OPT_POINTS,
 	OPT_BATCHES,
 	OPT_VERIFY,
@@ -444,7 +442,6 @@ enum {
 
 static const struct option long_options[] = {
 	{ "dir", required_argument, NULL, OPT_DIR },
-	{ "imgsum", required_argument, NULL, OPT_IMGSUM },
 	{ "points", required_argument, NULL, OPT_POINTS },
 	{ "batches", required_argument, NULL, OPT_BATCHES },
 	{ "verify", no_argument, NULL, OPT_VERIFY },
@@ -455,7 +452,7 @@ static const struct option long_options[] = {
 
 static _Noreturn void usage(void)
 {
-	die("usage: faults --imgsum=PROGRAM --dir=EMPTY-DIRECTORY "
+	die("usage: faults --dir=EMPTY-DIRECTORY "
 	    "[--points=N] [--batches=N] [--verify] [--ordered] "
 	    "[--only=KIND:NUMBER] IMAGE");
 }
@@ -467,8 +464,6 @@ static void parse(struct options *o, int argc, char **argv)
 	while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		if (opt == OPT_DIR)
 			o->dir = optarg;
-		else if (opt == OPT_IMGSUM)
-			o->imgsum = optarg;
 		else if (opt == OPT_POINTS)
 			o->points = parse_number(optarg, 0, UINT32_MAX);
 		else if (opt == OPT_BATCHES)
@@ -482,16 +477,16 @@ static void parse(struct options *o, int argc, char **argv)
 		else
 			usage();
 	}
-	if (optind != argc - 1 || !o->dir || !o->imgsum)
+	if (optind != argc - 1 || !o->dir)
 		usage();
 	o->image = must_alloc(realpath(argv[optind], NULL));
-	o->imgsum = must_alloc(realpath(o->imgsum, NULL));
 }
 
 int main(int argc, char **argv)
 {
 	struct options options = { .points = 0 };
 	struct faults f = { .options = &options };
+	struct judge_options how = { .work = "work.img" };
 
 	initialize_ext2_error_table();
 	initialize_e4df_error_table();
@@ -500,7 +495,7 @@ int main(int argc, char **argv)
 		die("%s: %s", options.dir, strerror(errno));
 	clock_gettime(CLOCK_MONOTONIC, &f.start);
 	disk_open(&f.disk, options.image, "work.img");
-	judge_open(&f.judge, &f.disk, "work.img", options.imgsum);
+	judge_open(&f.judge, &f.disk, &how);
 	write_image(RUN, f.disk.base, f.disk.bytes);
 	f.done = must_alloc(malloc(f.disk.bytes));
 	current = &f;
@@ -518,6 +513,5 @@ int main(int argc, char **argv)
 	disk_close(&f.disk);
 	free(f.done);
 	free((char *)(uintptr_t)options.image);
-	free((char *)(uintptr_t)options.imgsum);
 	return EXIT_SUCCESS;
 }

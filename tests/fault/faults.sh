@@ -18,7 +18,7 @@ fault()
 
 	shift 2
 	mkdir "$image.d"
-	"$FAULTS" --dir="$image.d" --imgsum="$TOOLS/imgsum" \
+	"$FAULTS" --dir="$image.d" \
 		--batches="$batches" --points="${FAULT_POINTS:-24}" "$@" \
 		"$image" || fail "$image: a failure does harm"
 	rm -r "$image.d"

@@ -7,7 +7,8 @@
  * extended attributes, holes, extents and contents.  The extents are those of
  * FIEMAP without their place: neighbours that differ in it only are joined.
  * st_blocks is left out.  So a defragmenter must not change anything here,
- * nor must a remount.  The last line is a digest of all lines.
+ * nor must a remount.  The last line is a digest of all lines, which -q prints
+ * alone.  With -1 a file with several names is read at its first one only.
  *
  * Changes nothing.  For root the walk goes through a private, read-only and
  * noatime clone of the mount; others must own what they read (O_NOATIME), and
@@ -45,12 +46,15 @@ enum {
 
 struct walker {
 	bool print;
+	bool read_once;
 	dev_t mount;	/* never crossed */
 	char *buf;	/* owned, BUF_SIZE bytes */
 	char *names;	/* owned, XATTR_ROOM bytes */
 	char *line;	/* owned, LINE_ROOM bytes */
 	size_t len;	/* of the line */
 	uint64_t lines; /* digest of all lines so far */
+	uint64_t *read; /* owned; inodes with several names that were read */
+	size_t read_count;
 };
 
 static void must(long ret, const char *what, const char *path)
@@ -301,6 +305,22 @@ static void append_target(struct walker *w, int dir, const char *name,
 	append_sum(w, "target", sum_bytes(SUM_START, w->buf, (size_t)n));
 }
 
+/* A linear search: only small trees are read like that, but often. */
+static bool was_read(struct walker *w, const struct statx *st)
+{
+	size_t i;
+
+	if (!w->read_once || st->stx_nlink < 2)
+		return false;
+	for (i = 0; i < w->read_count; i++)
+		if (w->read[i] == st->stx_ino)
+			return true;
+	w->read = must_alloc(
+		realloc(w->read, (w->read_count + 1) * sizeof(*w->read)));
+	w->read[w->read_count++] = st->stx_ino;
+	return false;
+}
+
 /* Without a key, or a kernel that can verify, nobody can open the file. */
 static void append_regular(struct walker *w, int dir, const char *name,
 			   off_t size, const char *path)
@@ -338,7 +358,7 @@ static void show_entry(struct walker *w, int dir, const char *name, int type,
 	if (walk_on) {
 		fd = open_quietly(dir, name, O_DIRECTORY, path);
 		append_flags(w, fd);
-	} else if (S_ISREG(st.stx_mode)) {
+	} else if (S_ISREG(st.stx_mode) && !was_read(w, &st)) {
 		append_regular(w, dir, name, (off_t)st.stx_size, path);
 	} else if (S_ISLNK(st.stx_mode)) {
 		append_target(w, dir, name, path);
@@ -395,13 +415,16 @@ int main(int argc, char **argv)
 	struct stat st;
 	int opt, root;
 
-	while ((opt = getopt(argc, argv, "q")) != -1) {
-		if (opt != 'q')
+	while ((opt = getopt(argc, argv, "1q")) != -1) {
+		if (opt == '1')
+			w.read_once = true;
+		else if (opt == 'q')
+			w.print = false;
+		else
 			return EXIT_FAILURE;
-		w.print = false;
 	}
 	if (optind != argc - 1)
-		die("usage: treesum [-q] DIR");
+		die("usage: treesum [-1q] DIR");
 	root = open_tree_quietly(argv[optind]);
 	must(fstat(root, &st), "stat", argv[optind]);
 	w.mount = st.st_dev;
@@ -414,5 +437,6 @@ int main(int argc, char **argv)
 	free(w.buf);
 	free(w.names);
 	free(w.line);
+	free(w.read);
 	return fflush(stdout) || ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -264,6 +264,74 @@ static void make_file(struct draft *d, ext2_ino_t ino)
 	free(v);
 }
 
+/* An xattr block while its owners are being drawn. */
+struct shared {
+	blk64_t blk;
+	uint32_t count;
+	ext2_ino_t *owner; /* (owned) ascending */
+};
+
+static int compare_shared(const void *a, const void *b)
+{
+	const struct shared *x = a, *y = b;
+
+	return (*x->owner > *y->owner) - (*x->owner < *y->owner);
+}
+
+/* Blocks first, while there is room for them; owners when all are known. */
+static struct shared *take_xattrs(struct draft *d)
+{
+	struct shared *v = calloc(d->recipe->xattrs + 1, sizeof(*v));
+
+	assert_non_null(v);
+	for (unsigned int i = 0; i < d->recipe->xattrs && d->left > 8; i++) {
+		unsigned int len;
+
+		v[i].blk = take_run(d, 1, 1, &len);
+		v[i].owner = calloc(d->recipe->owners, sizeof(*v[i].owner));
+		assert_non_null(v[i].owner);
+	}
+	return v;
+}
+
+/* Each inode goes to one block or to none, neighbours often to the same. */
+static void add_xattrs(struct draft *d, struct shared *v, ext2_ino_t end)
+{
+	unsigned int count = 0, near = 0, n = 0;
+
+	while (v[count].owner)
+		count++;
+	for (ext2_ino_t ino = 11; ino < end && count; ino++) {
+		struct shared *x;
+
+		if (chance(d->rng, 60))
+			near = pick(d->rng, count);
+		x = &v[near];
+		if (chance(d->rng, 80) && x->count < d->recipe->owners)
+			x->owner[x->count++] = ino;
+	}
+	for (unsigned int i = 0; i < count; i++) {
+		if (v[i].count) {
+			v[n++] = v[i];
+			continue;
+		}
+		d->is_used[v[i].blk] = 0;
+		free(v[i].owner);
+	}
+	qsort(v, n, sizeof(*v), compare_shared);
+	for (unsigned int i = 0; i < n; i++) {
+		int is_fixed = chance(d->rng, d->recipe->immovable);
+
+		assert_int_equal(e4df_map_add_xattr(d->map, v[i].blk,
+						    v[i].owner, v[i].count,
+						    is_fixed ? E4DF_WHY_BOOT :
+							       E4DF_MOVABLE),
+				 0);
+		free(v[i].owner);
+	}
+	free(v);
+}
+
 static void finish(struct draft *d)
 {
 	struct e4df_runs unused = E4DF_RUNS_INIT;
@@ -286,21 +354,27 @@ struct e4df_map *maps_random(struct prng *rng, const struct maps_recipe *recipe)
 		.bits = recipe->cluster_bits,
 		.is_used = calloc(recipe->blocks, 1),
 	};
+	struct shared *shared;
 	ext2_ino_t ino = 11;
 
 	assert_non_null(d.is_used);
 	begin(&d);
 	fix_metadata(&d);
+	shared = take_xattrs(&d);
 	while (d.left > 8) {
 		make_file(&d, ino);
 		ino += 1 + pick(rng, 5);
 	}
+	add_xattrs(&d, shared, ino);
 	finish(&d);
 	return d.map;
 }
 
-struct e4df_map *maps_drawn(blk64_t blocks, const struct e4df_range *fixed,
-			    size_t fixed_count, const struct maps_file *files)
+struct e4df_map *maps_drawn_shared(blk64_t blocks,
+				   const struct e4df_range *fixed,
+				   size_t fixed_count,
+				   const struct maps_file *files,
+				   const struct maps_xattr *xattrs)
 {
 	struct draft d = {
 		.geometry = {
@@ -338,8 +412,23 @@ struct e4df_map *maps_drawn(blk64_t blocks, const struct e4df_range *fixed,
 					     files->count - tree, tree),
 			0);
 	}
+	for (; xattrs->count; xattrs++) {
+		d.is_used[xattrs->blk] = 1;
+		assert_int_equal(
+			e4df_map_add_xattr(d.map, xattrs->blk, xattrs->owner,
+					   xattrs->count, E4DF_MOVABLE),
+			0);
+	}
 	finish(&d);
 	return d.map;
+}
+
+struct e4df_map *maps_drawn(blk64_t blocks, const struct e4df_range *fixed,
+			    size_t fixed_count, const struct maps_file *files)
+{
+	const struct maps_xattr none = { .count = 0 };
+
+	return maps_drawn_shared(blocks, fixed, fixed_count, files, &none);
 }
 
 void maps_claim(uint64_t *blocks, uint32_t index,

@@ -15,6 +15,8 @@ struct maps_recipe {
 	unsigned int scattered;	   /* percent of the files in pieces */
 	unsigned int odd_fixed;	   /* fixed ranges in odd places */
 	unsigned int immovable;	   /* percent of the files */
+	unsigned int xattrs;	   /* blocks of them, about */
+	unsigned int owners;	   /* of an xattr block, at most */
 	unsigned int cluster_bits; /* then all numbers above are clusters */
 };
 
@@ -39,6 +41,18 @@ struct maps_file {
 };
 struct e4df_map *maps_drawn(blk64_t blocks, const struct e4df_range *fixed,
 			    size_t fixed_count, const struct maps_file *files);
+
+/* The same with xattr blocks, by first owner, up to one without owners. */
+struct maps_xattr {
+	blk64_t blk;
+	unsigned int count;
+	ext2_ino_t owner[4];
+};
+struct e4df_map *maps_drawn_shared(blk64_t blocks,
+				   const struct e4df_range *fixed,
+				   size_t fixed_count,
+				   const struct maps_file *files,
+				   const struct maps_xattr *xattrs);
 
 /*
  * What each block is: MAPS_FREE, MAPS_FIXED, or maps_id() of a movable

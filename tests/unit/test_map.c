@@ -17,6 +17,8 @@ static struct e4df_map *random_map(unsigned int seed)
 		.scattered = pick(&rng, 101),
 		.odd_fixed = pick(&rng, 9),
 		.immovable = pick(&rng, 30),
+		.xattrs = pick(&rng, 30),
+		.owners = 1 + pick(&rng, 9),
 	};
 
 	return maps_random(&rng, &recipe);
@@ -71,20 +73,23 @@ static void areas_and_ideal(void **state)
 static void find(void **state)
 {
 	struct e4df_map *map = random_map(3);
-	uint32_t count = e4df_map_count(map), index = 0;
+	uint32_t count = e4df_map_count(map), inodes = count, index = 0;
 
 	(void)state;
-	assert_true(count > 3);
-	for (ext2_ino_t ino = 1; ino < e4df_map_inode(map, count - 1)->ino + 10;
-	     ino++) {
-		int is_there = index < count &&
+	/* xattr blocks are behind, and are not found */
+	while (e4df_map_inode(map, inodes - 1)->kind == E4DF_XATTR)
+		inodes--;
+	assert_in_range(inodes, 4, count - 1);
+	for (ext2_ino_t ino = 1;
+	     ino < e4df_map_inode(map, inodes - 1)->ino + 10; ino++) {
+		int is_there = index < inodes &&
 			       e4df_map_inode(map, index)->ino == ino;
 
 		assert_int_equal(e4df_map_find(map, ino),
 				 is_there ? index : count);
 		index += is_there ? 1 : 0;
 	}
-	assert_int_equal(index, count);
+	assert_int_equal(index, inodes);
 	e4df_map_free(map);
 	e4df_map_free(NULL);
 }
@@ -161,6 +166,51 @@ static void equality(void **state)
 		assert_int_equal(e4df_map_is_equal(map, other), !what);
 		assert_int_equal(e4df_map_is_equal(other, map), !what);
 		e4df_map_free(other);
+	}
+	e4df_map_free(map);
+}
+
+/* So does each difference of an xattr block; and each keeps its owners. */
+static void xattrs(void **state)
+{
+	static const struct maps_xattr some[] = {
+		{ 70, 3, { 12, 40, 99 } },
+		{ 5, 1, { 13 } },
+		{ .count = 0 },
+	};
+	struct e4df_map *map =
+		maps_drawn_shared(100, fixed, ARRAY_SIZE(fixed), drawn, some);
+	struct maps_xattr other[ARRAY_SIZE(some)];
+	const ext2_ino_t *owner;
+	uint32_t count;
+
+	(void)state;
+	assert_int_equal(e4df_map_count(map), 5);
+	assert_int_equal(e4df_map_inode(map, 3)->ino, 12);
+	owner = e4df_map_owners(map, 3, &count);
+	assert_int_equal(count, 3);
+	assert_memory_equal(owner, some[0].owner, 3 * sizeof(*owner));
+	owner = e4df_map_owners(map, 4, &count);
+	assert_int_equal(count, 1);
+	assert_int_equal(*owner, 13);
+	assert_int_equal(e4df_map_extents(map, 4)->pblk, 5);
+	for (int what = 0; what < 5; what++) {
+		struct e4df_map *twin;
+
+		memcpy(other, some, sizeof(other));
+		if (what == 1)
+			other[0].blk++;
+		else if (what == 2)
+			other[0].count--;
+		else if (what == 3)
+			other[0].owner[2]++;
+		else if (what == 4)
+			other[1].count = 0;
+		twin = maps_drawn_shared(100, fixed, ARRAY_SIZE(fixed), drawn,
+					 other);
+		assert_int_equal(e4df_map_is_equal(map, twin), !what);
+		assert_int_equal(e4df_map_is_equal(twin, map), !what);
+		e4df_map_free(twin);
 	}
 	e4df_map_free(map);
 }
@@ -304,6 +354,7 @@ int main(void)
 		cmocka_unit_test(find),
 		cmocka_unit_test(clones),
 		cmocka_unit_test(equality),
+		cmocka_unit_test(xattrs),
 		cmocka_unit_test(immovable_is_fixed),
 		cmocka_unit_test(pins),
 		cmocka_unit_test(apply),

@@ -123,6 +123,8 @@ static struct e4df_map *make_map(unsigned int seed, unsigned int free_percent)
 		.scattered = 80,
 		.odd_fixed = 3,
 		.immovable = 5,
+		.xattrs = seed < 4 ? 40 : 0,
+		.owners = 8,
 		.cluster_bits = seed < 4 ? 0 : 2,
 	};
 

@@ -184,7 +184,14 @@ static int is_unwritten(const struct replay *r, uint64_t id)
 	return (e->flags & E4DF_EXTENT_UNWRITTEN) != 0;
 }
 
-/* Each block that changes its place is moved there, once. */
+static int is_xattr(const struct replay *r, uint64_t id)
+{
+	return id >> 32 &&
+	       e4df_map_inode(r->map, (uint32_t)(id >> 32) - 1)->kind ==
+		       E4DF_XATTR;
+}
+
+/* Each block that changes its place is moved there, once, if it is data. */
 static void check_moves(const struct replay *r)
 {
 	const struct e4df_batch *batch = r->batch;
@@ -197,7 +204,8 @@ static void check_moves(const struct replay *r)
 		for (uint32_t k = 0; k < m->len; k++) {
 			uint64_t id = r->before[m->from + k];
 
-			assert_true(id >> 32 && (uint32_t)id != MAPS_TREE);
+			assert_true(id >> 32 && (uint32_t)id != MAPS_TREE &&
+				    !is_xattr(r, id));
 			assert_true(r->after[m->to + k] == id);
 			assert_true(r->old[(m->to + k) >> r->bits] ==
 				    MAPS_FREE);
@@ -209,6 +217,7 @@ static void check_moves(const struct replay *r)
 	for (blk64_t b = 0; b < r->count; b++)
 		wanted += is_used(r->after[b]) &&
 			  (uint32_t)r->after[b] != MAPS_TREE &&
+			  !is_xattr(r, r->after[b]) &&
 			  r->after[b] != r->before[b];
 	assert_int_equal(moved, wanted);
 	assert_int_equal(copied, batch->copy_blocks);
@@ -224,6 +233,36 @@ static uint32_t mark(unsigned char *set, uint64_t n)
 	return is_new;
 }
 
+/* Where an inode is: the number of the unit of a table that holds it. */
+static uint64_t unit_of(const struct e4df_geometry *g, ext2_ino_t ino,
+			uint32_t per_unit)
+{
+	uint32_t n = ino - 1;
+
+	return n / g->inodes_per_group * g->inodes_per_group +
+	       n % g->inodes_per_group / per_unit;
+}
+
+/* An xattr block: its image, and the inode tables of all owners. */
+static uint32_t count_xattr(const struct replay *r, uint32_t index,
+			    unsigned char *table)
+{
+	const struct e4df_geometry *g = e4df_map_geometry(r->map);
+	uint32_t per_sector = 512 * g->inodes_per_block / g->block_size;
+	uint32_t count, sum = 1;
+	const ext2_ino_t *owner = e4df_map_owners(r->map, index, &count);
+
+	if (!per_sector)
+		per_sector = 1;
+	for (uint32_t i = 0; i < count; i++) {
+		sum += mark(table, unit_of(g, owner[i], g->inodes_per_block));
+		if (r->policy->flags & E4DF_POLICY_ORDERED)
+			assert_int_equal(unit_of(g, owner[i], per_sector),
+					 unit_of(g, owner[0], per_sector));
+	}
+	return sum;
+}
+
 /* The metadata blocks that commit will stage, at most. */
 static void check_log(const struct replay *r)
 {
@@ -236,15 +275,16 @@ static void check_log(const struct replay *r)
 
 	for (size_t i = 0; i < r->batch->change_count; i++) {
 		const struct e4df_change *c = &r->batch->changes[i];
-		uint32_t n = e4df_map_inode(r->map, c->inode)->ino - 1;
+		const struct e4df_inode *inode =
+			e4df_map_inode(r->map, c->inode);
 
 		sum += c->tree;
-		if (c->tree != e4df_map_inode(r->map, c->inode)->tree)
+		if (c->tree != inode->tree)
 			quota += g->quota_files;
-		sum += mark(table,
-			    n / g->inodes_per_group * g->inodes_per_group +
-				    n % g->inodes_per_group /
-					    g->inodes_per_block);
+		sum += inode->kind == E4DF_XATTR ?
+			       count_xattr(r, c->inode, table) :
+			       mark(table, unit_of(g, inode->ino,
+						   g->inodes_per_block));
 	}
 	for (blk64_t b = g->first_block; b < r->count; b++) {
 		blk64_t group = (b - g->first_block) / g->blocks_per_group;
@@ -525,6 +565,63 @@ static void nearly_full(void **state)
 	assert_in_range(batches, 25, 30);
 }
 
+/* Xattr blocks in the way, with a journal and without one. */
+static void shared_xattrs(void **state)
+{
+	size_t batches = 0;
+
+	(void)state;
+	for (unsigned int seed = 0; seed < 200; seed++) {
+		struct prng rng = { seed };
+		struct maps_recipe recipe = {
+			.blocks = 300 + pick(&rng, 2500),
+			.free_percent = 2 + pick(&rng, 50),
+			.file_blocks = 1 + pick(&rng, 60),
+			.scattered = pick(&rng, 101),
+			.odd_fixed = pick(&rng, 5),
+			.immovable = pick(&rng, 15),
+			.xattrs = 1 + pick(&rng, 100),
+			.owners = 1 + pick(&rng, chance(&rng, 50) ? 2 : 60),
+		};
+		struct e4df_policy policy = {
+			.flags = chance(&rng, 40) ? E4DF_POLICY_ORDERED : 0,
+			.batch_blocks = 1 + pick(&rng, 2000),
+			.log_blocks =
+				1 + pick(&rng, chance(&rng, 50) ? 40 : 700),
+		};
+		struct e4df_map *map = maps_random(&rng, &recipe);
+
+		batches += check_plan(map, &policy, 0);
+		e4df_map_free(map);
+	}
+	assert_true(batches > 200);
+}
+
+/* They keep no file from its ideal, as long as the log holds their owners. */
+static void easy_xattrs(void **state)
+{
+	(void)state;
+	for (unsigned int seed = 0; seed < 80; seed++) {
+		struct prng rng = { seed };
+		struct maps_recipe recipe = {
+			.blocks = 600 + pick(&rng, 3000),
+			.free_percent = 40 + pick(&rng, 40),
+			.file_blocks = 1 + pick(&rng, 50),
+			.scattered = 60 + pick(&rng, 40),
+			.xattrs = 1 + pick(&rng, 100),
+			.owners = 1 + pick(&rng, 100),
+		};
+		struct e4df_policy policy = {
+			.batch_blocks = 100 + pick(&rng, 2000),
+			.log_blocks = 700,
+		};
+		struct e4df_map *map = maps_random(&rng, &recipe);
+
+		check_plan(map, &policy, 1);
+		e4df_map_free(map);
+	}
+}
+
 /* An empty file system, and one without a movable file. */
 static void nothing_to_do(void **state)
 {
@@ -554,6 +651,8 @@ int main(void)
 		cmocka_unit_test(clusters),
 		cmocka_unit_test(easy_maps),
 		cmocka_unit_test(nearly_full),
+		cmocka_unit_test(shared_xattrs),
+		cmocka_unit_test(easy_xattrs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,10 @@ static void print_change(FILE *out, const struct e4df_map *map,
 {
 	const struct e4df_extent *e = batch->extents + c->first;
 
-	fprintf(out, "  %u:", e4df_map_inode(map, c->inode)->ino);
+	const struct e4df_inode *inode = e4df_map_inode(map, c->inode);
+	const char *what = inode->kind == E4DF_XATTR ? "xattr of " : "";
+
+	fprintf(out, "  %s%u:", what, inode->ino);
 	for (uint32_t i = 0; i < c->data + c->tree; i++, e++)
 		fprintf(out, " %u+%u@%llu%s", e->lblk, e->len,
 			(unsigned long long)e->pblk,
@@ -41,7 +44,8 @@ static void print_change(FILE *out, const struct e4df_map *map,
 	fprintf(out, "\n");
 }
 
-static char *print_plan(const struct e4df_map *map)
+static char *print_plan(const struct e4df_map *map,
+			const struct e4df_policy *by)
 {
 	struct e4df_plan *plan;
 	char *text;
@@ -49,7 +53,7 @@ static char *print_plan(const struct e4df_map *map)
 	FILE *out = open_memstream(&text, &size);
 
 	assert_non_null(out);
-	assert_int_equal(e4df_plan_build(map, &policy, &plan), 0);
+	assert_int_equal(e4df_plan_build(map, by, &plan), 0);
 	for (size_t i = 0; i < e4df_plan_count(plan); i++) {
 		const struct e4df_batch *b = e4df_plan_batch(plan, i);
 
@@ -71,16 +75,21 @@ static char *print_plan(const struct e4df_map *map)
 	return text;
 }
 
-static void check_text(blk64_t blocks, const struct e4df_range *fixed,
-		       size_t fixed_count, const struct maps_file *files,
-		       const char *want)
+static void check_map(struct e4df_map *map, const struct e4df_policy *by,
+		      const char *want)
 {
-	struct e4df_map *map = maps_drawn(blocks, fixed, fixed_count, files);
-	char *text = print_plan(map);
+	char *text = print_plan(map, by);
 
 	assert_string_equal(text, want);
 	free(text);
 	e4df_map_free(map);
+}
+
+static void check_text(blk64_t blocks, const struct e4df_range *fixed,
+		       size_t fixed_count, const struct maps_file *files,
+		       const char *want)
+{
+	check_map(maps_drawn(blocks, fixed, fixed_count, files), &policy, want);
 }
 
 /* Two files in turns: the first goes, the second finds room in its place. */
@@ -171,13 +180,62 @@ static void in_place(void **state)
 	check_text(40, NULL, 0, files, "");
 }
 
+/*
+ * An xattr block is in the way of the only window, and goes.  It stays, and
+ * the file with it, if the log does not hold its owners, or if there is no
+ * journal and they are in two sectors.
+ */
+static void displaced_xattr(void **state)
+{
+	static const struct e4df_range fixed[] = { { 0, 2 }, { 10, 2 } };
+	static const struct maps_file files[] = {
+		{ 12, E4DF_MOVABLE, 2, { { 2, 0, 0, 4 }, { 12, 0, 4, 2 } } },
+		{ .count = 0 },
+	};
+	static const struct maps_xattr apart[] = {
+		{ 6, 3, { 12, 40, 99 } },
+		{ .count = 0 },
+	};
+	static const struct maps_xattr together[] = {
+		{ 6, 2, { 13, 14 } },
+		{ .count = 0 },
+	};
+	const char *goes = "batch 1, copies 0\n"
+			   "  xattr of 12: 0+1@14\n"
+			   "  takes 14+1\n"
+			   "  gives 6+1\n"
+			   "batch 2, copies 2\n"
+			   "  12: 0+6@2\n"
+			   "  move 12+2 to 6\n"
+			   "  takes 6+2\n"
+			   "  gives 12+2\n";
+	struct e4df_policy by = { .batch_blocks = 1000, .log_blocks = 9 };
+
+	(void)state;
+	check_map(maps_drawn_shared(16, fixed, 2, files, apart), &by, goes);
+	by.log_blocks = 8;
+	check_map(maps_drawn_shared(16, fixed, 2, files, apart), &by, "");
+	by.log_blocks = 700;
+	by.flags = E4DF_POLICY_ORDERED;
+	check_map(maps_drawn_shared(16, fixed, 2, files, apart), &by, "");
+	check_map(maps_drawn_shared(16, fixed, 2, files, together), &by,
+		  "batch 1, copies 0\n"
+		  "  xattr of 13: 0+1@14\n"
+		  "  takes 14+1\n"
+		  "  gives 6+1\n"
+		  "batch 2, copies 2\n"
+		  "  12: 0+6@2\n"
+		  "  move 12+2 to 6\n"
+		  "  takes 6+2\n"
+		  "  gives 12+2\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(interleaved),
-		cmocka_unit_test(unwritten),
-		cmocka_unit_test(cleared),
-		cmocka_unit_test(in_place),
+		cmocka_unit_test(interleaved),	   cmocka_unit_test(unwritten),
+		cmocka_unit_test(cleared),	   cmocka_unit_test(in_place),
+		cmocka_unit_test(displaced_xattr),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

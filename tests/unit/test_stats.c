@@ -82,11 +82,12 @@ static void empty(void **state)
 	e4df_map_free(map);
 }
 
-/* The file system's own inodes are no files; those without blocks neither. */
+/* The file system's own, xattr blocks, and what has no blocks are no files. */
 static void internal(void **state)
 {
 	const struct e4df_geometry g = { .blocks = 100, .groups = 1 };
 	const struct e4df_extent e[] = { { 5, 0, 0, 1 }, { 9, 0, 1, 1 } };
+	const ext2_ino_t owners[] = { 12, 13 };
 	struct e4df_runs fixed = E4DF_RUNS_INIT, unused = E4DF_RUNS_INIT;
 	struct e4df_map *map;
 	struct e4df_stats s;
@@ -100,6 +101,8 @@ static void internal(void **state)
 	assert_int_equal(e4df_map_set_extents(map, i, e, 2, 0), 0);
 	assert_int_equal(
 		e4df_map_add_inode(map, 12, E4DF_REGULAR, E4DF_MOVABLE, &i), 0);
+	assert_int_equal(e4df_map_add_xattr(map, 20, owners, 2, E4DF_MOVABLE),
+			 0);
 	assert_int_equal(e4df_map_finish(map, &fixed, &unused), 0);
 	e4df_stats_take(map, &s);
 	assert_int_equal(s.files, 0);
