@@ -220,7 +220,7 @@ untouched()
 }
 
 # assert_equal_bytes FILE WHAT
-# img is like that, but for the MMP block: each opening leaves a new number there.
+# img is like that, but for the MMP block: each opening leaves a new number.
 assert_equal_bytes()
 {
 	local mmp
@@ -440,7 +440,7 @@ draw_pairs()
 			-f "$srcdir/tests/pairs.awk" >pairs
 	while read -r row <&3; do
 		[ $((n++ % parts)) = $((part - 1)) ] || continue
-		words= features= args=()
+		words='' features='' args=()
 		for word in $row; do
 			key=${word%%=*} value=${word#*=}
 			case $key,$value in
