@@ -115,18 +115,38 @@ not_attached()
 # ---- images
 
 # mkimg FILE SIZE [MKE2FS-OPTION...]
-# The same arguments make the same image, at any time and on any machine.
+# An ext4 file system, unless the options say -t or -r. The same arguments make
+# the same image, at any time and on any machine.
 mkimg()
 {
-	local file=$1 size=$2
+	local file=$1 size=$2 type=(-t ext4) args=()
+	local extended=hash_seed=c0ffee00-0000-4000-8000-000000000001
 
 	shift 2
+	while [ $# -gt 0 ]; do
+		case $1 in
+		-E) # only the last one counts
+			extended+=,$2
+			shift
+			;;
+		-t | -r)
+			type=("$1" "$2")
+			shift
+			;;
+		*)
+			args+=("$1")
+			;;
+		esac
+		shift
+	done
 	rm -f "$file"
 	truncate -s "$size" "$file"
-	E2FSPROGS_FAKE_TIME=1600000000 mke2fs -q -F -t ext4 \
-		-U 5a3f6d70-1d2c-4e9b-8a51-0e4f0ff5e700 \
-		-E hash_seed=c0ffee00-0000-4000-8000-000000000001 "$@" "$file" ||
-		fail "mke2fs $* failed"
+	E2FSPROGS_FAKE_TIME=1600000000 mke2fs -q -F "${type[@]}" \
+		-U 5a3f6d70-1d2c-4e9b-8a51-0e4f0ff5e700 -E "$extended" \
+		"${args[@]}" "$file" 2>mke2fs.err || {
+		cat mke2fs.err >&2
+		fail "mke2fs ${args[*]} failed"
+	}
 }
 
 # poke FILE OFFSET BYTES

@@ -62,6 +62,7 @@ struct ager {
 	uint64_t max_bytes;
 	unsigned int target; /* percent */
 	unsigned int rounds;
+	uint64_t extents; /* of an exotic file that has many; 0: by size */
 	bool exotic;
 	int root; /* descriptor of the directory */
 	uint64_t block_size;
@@ -533,6 +534,8 @@ static void make_exotic(struct ager *a)
 
 	if (extents > TORN_EXTENTS)
 		extents = TORN_EXTENTS;
+	if (a->extents)
+		extents = a->extents;
 	delete_to(a, 60);
 	make_ranges(a);
 	make_comb(a, extents);
@@ -551,7 +554,7 @@ static const char *parse(struct ager *a, int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:t:r:m:e")) != -1) {
+	while ((opt = getopt(argc, argv, "s:t:r:m:n:e")) != -1) {
 		if (opt == 's')
 			a->seed = parse_number(optarg, 0, UINT64_MAX);
 		else if (opt == 't')
@@ -560,6 +563,8 @@ static const char *parse(struct ager *a, int argc, char **argv)
 			a->rounds = (unsigned int)parse_number(optarg, 1, 1000);
 		else if (opt == 'm')
 			a->max_bytes = parse_number(optarg, 1, 1 << 30) * 1024;
+		else if (opt == 'n')
+			a->extents = parse_number(optarg, 1, TORN_EXTENTS);
 		else if (opt == 'e')
 			a->exotic = true;
 		else
@@ -567,7 +572,7 @@ static const char *parse(struct ager *a, int argc, char **argv)
 	}
 	if (optind != argc - 1)
 		die("usage: age [-s seed] [-t target-percent] [-r rounds] "
-		    "[-m max-file-kib] [-e] DIR");
+		    "[-m max-file-kib] [-n extents] [-e] DIR");
 	return argv[optind];
 }
 

@@ -39,6 +39,16 @@ static inline void deck_put(struct deck *deck, struct piece p)
 	deck->piece[deck->count++] = p;
 }
 
+static inline blk64_t deck_blocks(const struct deck *deck)
+{
+	blk64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < deck->count; i++)
+		sum += deck->piece[i].len;
+	return sum;
+}
+
 /* Up to @want blocks, rounded up to clusters, from the top. */
 static inline struct piece deck_take(struct deck *deck, blk64_t want)
 {
@@ -88,13 +98,13 @@ static inline void deck_shuffle(struct deck *deck, struct prng *rng)
 	}
 }
 
-/* All free blocks of @fs, in pieces of @mean blocks on average. */
+/* The free blocks in [start, last], in pieces of @mean blocks on average. */
 static inline void deck_build(struct deck *deck, ext2_filsys fs,
-			      struct prng *rng, uint64_t mean)
+			      struct prng *rng, uint64_t mean, blk64_t start,
+			      blk64_t last)
 {
 	ext2fs_block_bitmap map = fs->block_map;
-	blk64_t start = fs->super->s_first_data_block, end;
-	blk64_t last = ext2fs_blocks_count(fs->super) - 1;
+	blk64_t end;
 
 	deck->unit = (blk64_t)EXT2FS_CLUSTER_RATIO(fs);
 	while (start <= last && !ext2fs_find_first_zero_block_bitmap2(
