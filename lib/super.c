@@ -6,10 +6,12 @@
 #define CHECKSUM_AT	offsetof(struct ext2_super_block, s_checksum)
 #define LAST_MOUNTED_AT offsetof(struct ext2_super_block, s_last_mounted)
 #define VOLUME_NAME_AT	offsetof(struct ext2_super_block, s_volume_name)
+#define SNAPSHOT_ID_AT	offsetof(struct ext2_super_block, s_snapshot_id)
 
 _Static_assert(CHECKSUM_AT == 0x3fc, "ext4 superblock checksum");
 _Static_assert(LAST_MOUNTED_AT == 0x88, "s_last_mounted");
 _Static_assert(VOLUME_NAME_AT == 0x78, "s_volume_name");
+_Static_assert(SNAPSHOT_ID_AT == 0x184, "s_snapshot_id");
 _Static_assert(sizeof(struct ext2_super_block) == E4DF_SUPER_SIZE, "size");
 
 static int has_checksum(const struct ext2_super_block *sb)
@@ -28,14 +30,18 @@ int e4df_super_is_valid(const struct ext2_super_block *sb)
 	return !has_checksum(sb) || checksum(sb) == sb->s_checksum;
 }
 
-/* Where the seal goes, in bytes; 0 if both texts are too long. */
+/*
+ * Where the seal goes, in bytes; 0 if there is no room.  The number of a
+ * snapshot means nothing without the inode of one, and dumpe2fs does not show
+ * it then.
+ */
 static size_t seal_at(const struct ext2_super_block *sb)
 {
 	if (strnlen((const char *)sb->s_last_mounted, 64) < 60)
 		return LAST_MOUNTED_AT + 60;
 	if (strnlen((const char *)sb->s_volume_name, 16) < 12)
 		return VOLUME_NAME_AT + 12;
-	return 0;
+	return sb->s_snapshot_inum ? 0 : SNAPSHOT_ID_AT;
 }
 
 int e4df_super_can_seal(const struct ext2_super_block *sb)

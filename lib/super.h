@@ -7,8 +7,8 @@
  * cut between the two sectors leaves a file system that neither the kernel
  * nor, with one block group, e2fsck accepts.  The functions here keep the
  * checksum what it was: four bytes behind the end of s_last_mounted, or of
- * s_volume_name, are set so that the CRC of the whole comes out the same, and
- * one sector is all that changes (I7).
+ * s_volume_name, or those of s_snapshot_id, are set so that the CRC of the
+ * whole comes out the same, and one sector is all that changes (I7).
  */
 #ifndef E4DF_SUPER_H
 #define E4DF_SUPER_H
@@ -21,7 +21,7 @@
 
 /*
  * Are there four unused bytes for the seal?  (last_mounted < 60 characters, or
- * volume_name < 12)
+ * volume_name < 12, or no snapshot)
  */
 int e4df_super_can_seal(const struct ext2_super_block *sb);
 

@@ -24,6 +24,12 @@ mkimg single 16M -b 4096 -J size=4
 tune2fs -M "/$(printf '%062d' 0)" single >/dev/null
 journaled single "v3, 64 bits" --batches=10 --reused=100 --each=8
 
+# And a label that leaves none either.
+mkimg label 16M -b 4096 -J size=4 -L sixteen-letters.
+"$TOOLS/fragment" -s 2 -f 30 -p 60 -m 512 -k 8 label
+tune2fs -M "/$(printf '%062d' 0)" label >/dev/null
+journaled label "v3, 64 bits" --batches=2 --each=5 --random=6
+
 # What is rare: unwritten and hollow files, blocks past the end, sparse files,
 # shared xattr blocks. Newer features, descriptors in the groups, and a journal
 # with fast commits.

@@ -156,7 +156,8 @@ static void short_labels(void **state)
 
 /*
  * The path's end decides: 59 characters leave room, 60 and 64 do not, and
- * neither does the label here.
+ * neither does the label here.  Then it is the number of a snapshot that there
+ * is none of; of one that there is, nothing is left.
  */
 static void long_paths(void **state)
 {
@@ -164,10 +165,13 @@ static void long_paths(void **state)
 	struct prng rng = { 4 };
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(lens); i++) {
-		union image before = make(&rng, lens[i], 1), after;
-		int can_seal = lens[i] == 59;
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(lens); i++) {
+		unsigned int len = lens[i / 2];
+		union image before = make(&rng, len, 1), after;
+		int has_snapshot = i % 2;
+		int can_seal = len == 59 || !has_snapshot;
 
+		before.sb.s_snapshot_inum = has_snapshot ? 77 : 0;
 		set_label(&before, 12);
 		after = before;
 		after.sb.s_wtime ^= 0x5555;
@@ -178,7 +182,13 @@ static void long_paths(void **state)
 		assert_true(e4df_super_is_valid(&after.sb));
 		assert_memory_equal(after.sb.s_last_mounted,
 				    before.sb.s_last_mounted,
-				    can_seal ? 60 : 64);
+				    len == 59 ? 60 : 64);
+		if (len != 59 && can_seal) {
+			after.sb.s_wtime ^= 0x5555;
+			after.sb.s_snapshot_id = before.sb.s_snapshot_id;
+			assert_memory_equal(&after, &before, sizeof(after));
+			continue;
+		}
 		assert_memory_equal(after.byte + 512, before.byte + 512,
 				    CSUM_AT - 512);
 		if (can_seal)
