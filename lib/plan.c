@@ -13,7 +13,7 @@ struct e4df_plan {
 	size_t count, alloc;
 };
 
-#define PASS_HARMLESS 0x100 /* beside CHOOSE_: break up no file */
+#define TRIES 4 /* of a pass; in the last one no file may be broken up */
 
 /* A file whose window is being cleared; it settles behind the next close. */
 struct waiting {
@@ -266,31 +266,39 @@ static errcode_t keep_pass(struct e4df_plan *plan, struct batcher *b,
 	return 0;
 }
 
-/* Was a file broken up to clear a window, and not made whole again? */
-static int has_broken(const struct batcher *b)
+/*
+ * Was a file broken up to clear a window, and not made whole again?  Such
+ * files are added to those that must stay whole.
+ */
+static int has_broken(const struct batcher *b, unsigned char *is_whole)
 {
+	int is_any = 0;
+
 	for (size_t i = 0; i < b->broken_count; i++)
-		if (!batcher_is_ideal(b, b->broken[i]))
-			return 1;
-	return 0;
+		if (!batcher_is_ideal(b, b->broken[i])) {
+			is_whole[b->broken[i]] = 1;
+			is_any = 1;
+		}
+	return is_any;
 }
 
 static errcode_t try_pass(struct e4df_plan *plan, struct e4df_map *map,
 			  const struct e4df_policy *policy, unsigned int flags,
-			  int *is_better, int *is_harmful)
+			  unsigned char *is_whole, int *is_better,
+			  int *is_harmful)
 {
 	struct pass p = { .flags = flags };
 	__u64 before = 0;
 	errcode_t err = batcher_init(&p.batcher, map, policy);
 
 	for (__u32 i = 0; !err && i < e4df_map_count(map); i++)
-		p.batcher.files[i].is_whole = (flags & PASS_HARMLESS) != 0;
+		p.batcher.files[i].is_whole = is_whole[i];
 	if (!err) {
 		before = count_excess(&p.batcher);
 		if (before)
 			err = run_pass(&p);
 	}
-	*is_harmful = !err && has_broken(&p.batcher);
+	*is_harmful = !err && has_broken(&p.batcher, is_whole);
 	*is_better = !err && !*is_harmful && before &&
 		     count_excess(&p.batcher) < before;
 	if (*is_better)
@@ -304,19 +312,25 @@ static errcode_t try_pass(struct e4df_plan *plan, struct e4df_map *map,
 /*
  * One pass on `map`, which follows.  It counts only if it leaves fewer excess
  * runs in all, so the passes come to an end; and no file in more pieces that
- * was at its ideal, else it is made again without breaking up any.
+ * was at its ideal, else it is made again without breaking up those files, and
+ * at last without breaking up any.
  */
 static errcode_t one_pass(struct e4df_plan *plan, struct e4df_map *map,
 			  const struct e4df_policy *policy, unsigned int flags,
 			  int *is_better)
 {
-	int is_harmful;
-	errcode_t err =
-		try_pass(plan, map, policy, flags, is_better, &is_harmful);
+	size_t count = e4df_map_count(map);
+	unsigned char *is_whole = calloc(count + 1, 1);
+	int is_harmful = 1;
+	errcode_t err = is_whole ? 0 : ENOMEM;
 
-	if (!err && is_harmful)
-		err = try_pass(plan, map, policy, flags | PASS_HARMLESS,
-			       is_better, &is_harmful);
+	for (int n = 1; n <= TRIES && is_harmful && !err; n++) {
+		if (n == TRIES)
+			memset(is_whole, 1, count);
+		err = try_pass(plan, map, policy, flags, is_whole, is_better,
+			       &is_harmful);
+	}
+	free(is_whole);
 	return err;
 }
 
