@@ -56,3 +56,8 @@ cp uninit moved
 ! dumpe2fs moved 2>/dev/null | grep 'Group 1:.*BLOCK_UNINIT' ||
 	fail "nothing moved to group 1"
 crash uninit 1 --random=20
+
+# Without a journal.
+mkimg ordered 16M -b 1024 -O bigalloc,^has_journal -C 4096 -N 256
+"$TOOLS/fragment" -s 5 -f 30 -p 60 -m 512 -k 4 -x ordered
+ordered ordered --batches=3 --each=4
