@@ -66,10 +66,10 @@ struct e4df_geometry {
 	unsigned int inodes_per_block;
 	unsigned int descs_per_block; /* group descriptors */
 	unsigned int groups;
-	unsigned int quota_files;  /* set by e4df_map_set_quota() */
-	blk64_t quota_blocks;	   /* of them all */
 	unsigned int cluster_bits; /* a cluster is 2^n blocks; 0 without
 				    * bigalloc */
+	unsigned int quota_files;  /* set by e4df_map_set_quota() */
+	blk64_t quota_blocks;	   /* of them all */
 };
 
 struct e4df_map;
