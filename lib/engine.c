@@ -104,20 +104,11 @@ static void describe(struct run *run)
 {
 	const struct ext2_super_block *sb = e4df_volume_super(run->vol);
 	struct e4df_outcome *out = run->outcome;
-	const unsigned char *u = sb->s_uuid;
-	char *at = out->uuid;
 
 	out->block_size = e4df_map_geometry(run->map)->block_size;
 	out->blocks = e4df_map_geometry(run->map)->blocks;
 	memcpy(out->label, sb->s_volume_name, 16);
-	for (int i = 0; i < 16; i++) {
-		static const char hex[] = "0123456789abcdef";
-
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*at++ = '-';
-		*at++ = hex[u[i] >> 4];
-		*at++ = hex[u[i] & 15];
-	}
+	e4df_super_print_uuid(sb->s_uuid, out->uuid);
 }
 
 static errcode_t name_worst(struct run *run)

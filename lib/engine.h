@@ -16,6 +16,7 @@
 #include "event.h"
 #include "gate.h"
 #include "stats.h"
+#include "super.h"
 
 #define E4DF_RUN_REPORT 0x1  /* open and scan only */
 #define E4DF_RUN_DRY	0x2  /* plan as well, write nothing */
@@ -50,7 +51,7 @@ struct e4df_options {
 /* What a run found and did.  Byte figures are data, without metadata. */
 struct e4df_outcome {
 	unsigned int block_size;
-	char uuid[37];
+	char uuid[E4DF_SUPER_UUID_TEXT];
 	char label[17];
 	blk64_t blocks; /* of the file system */
 	struct e4df_stats before;

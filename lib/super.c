@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "super.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define CHECKSUM_AT	offsetof(struct ext2_super_block, s_checksum)
@@ -109,4 +110,14 @@ int e4df_super_seal(struct ext2_super_block *sb)
 	for (int i = 0; i < 4; i++)
 		seal[i] = (unsigned char)(x >> 8 * i);
 	return 1;
+}
+
+void e4df_super_print_uuid(const unsigned char uuid[16],
+			   char text[E4DF_SUPER_UUID_TEXT])
+{
+	for (int i = 0; i < 16; i++)
+		text += sprintf(text, "%s%02x",
+				i == 4 || i == 6 || i == 8 || i == 10 ? "-" :
+									"",
+				uuid[i]);
 }

@@ -15,9 +15,10 @@
 
 #include <ext2fs/ext2fs.h>
 
-#define E4DF_SUPER_OFFSET 1024 /* bytes from the file system's start */
-#define E4DF_SUPER_SIZE	  1024
-#define E4DF_SUPER_SECTOR 512 /* the part that ever changes */
+#define E4DF_SUPER_OFFSET    1024 /* bytes from the file system's start */
+#define E4DF_SUPER_SIZE	     1024
+#define E4DF_SUPER_SECTOR    512 /* the part that ever changes */
+#define E4DF_SUPER_UUID_TEXT 37	 /* characters with the end */
 
 /*
  * Are there four unused bytes for the seal?  (last_mounted < 60 characters, or
@@ -35,5 +36,9 @@ int e4df_super_seal(struct ext2_super_block *sb);
 
 /* Is the superblock's checksum right, if it has one? */
 int e4df_super_is_valid(const struct ext2_super_block *sb);
+
+/* A UUID in the usual form, in lower case. */
+void e4df_super_print_uuid(const unsigned char uuid[16],
+			   char text[E4DF_SUPER_UUID_TEXT]);
 
 #endif

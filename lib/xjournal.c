@@ -12,8 +12,6 @@
 #include "e4df_err.h"
 #include "super.h"
 
-#define UUID_TEXT 37 /* characters with the end */
-
 /* What is read of an external journal. */
 struct device {
 	struct ext2_super_block sb;
@@ -37,15 +35,6 @@ errcode_t e4df_xjournal_check_idle(const struct jbd2_super *jsb,
 				       "journal; run e2fsck -f first",
 				       path);
 	return 0;
-}
-
-static void print_uuid(const unsigned char uuid[16], char text[UUID_TEXT])
-{
-	for (int i = 0; i < 16; i++)
-		text += sprintf(text, "%s%02x",
-				i == 4 || i == 6 || i == 8 || i == 10 ? "-" :
-									"",
-				uuid[i]);
 }
 
 static errcode_t read_at(int fd, void *buf, size_t bytes, uint64_t offset)
@@ -91,11 +80,11 @@ errcode_t e4df_xjournal_check(const char *journal, const unsigned char uuid[16],
 			      const char *path, struct e4df_sink *sink)
 {
 	struct device device = { .sb = { .s_inodes_count = 0 } };
-	char text[UUID_TEXT];
+	char text[E4DF_SUPER_UUID_TEXT];
 	char *found = NULL;
 	errcode_t err;
 
-	print_uuid(uuid, text);
+	e4df_super_print_uuid(uuid, text);
 	if (!journal)
 		journal = found = blkid_get_devname(NULL, "UUID", text);
 	if (!journal)
