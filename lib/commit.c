@@ -39,6 +39,12 @@ struct transaction {
 	struct e4df_stage *parts[PARTS]; /* (owned) with a journal all one */
 };
 
+/* Stages that there are really. */
+static int count_stages(const struct transaction *t)
+{
+	return t->journal ? 1 : PARTS;
+}
+
 static errcode_t open_parts(struct transaction *t)
 {
 	errcode_t err = 0;
@@ -55,17 +61,15 @@ static errcode_t seal_parts(struct transaction *t)
 {
 	errcode_t err = 0;
 
-	for (int i = 0; i < PARTS && !err; i++)
-		if (!i || !t->journal)
-			err = e4df_stage_seal(t->parts[i]);
+	for (int i = 0; i < count_stages(t) && !err; i++)
+		err = e4df_stage_seal(t->parts[i]);
 	return err;
 }
 
 static void close_parts(struct transaction *t)
 {
-	for (int i = 0; i < PARTS; i++)
-		if (!i || !t->journal)
-			e4df_stage_free(t->parts[i]);
+	for (int i = 0; i < count_stages(t); i++)
+		e4df_stage_free(t->parts[i]);
 }
 
 /* What an earlier part makes of a block; NULL if none changes it. */
@@ -498,7 +502,7 @@ static errcode_t preserve_parts(struct transaction *t)
 {
 	errcode_t err = 0;
 
-	for (size_t i = 0; i < PARTS && !err; i++)
+	for (int i = 0; i < count_stages(t) && !err; i++)
 		err = e4df_stage_preserve(t->parts[i], t->gate);
 	return err;
 }
