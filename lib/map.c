@@ -38,6 +38,9 @@ const char *e4df_why_text(enum e4df_why why)
 		[E4DF_WHY_BLOCK_MAPPED] = "block-mapped beyond 2^32 blocks",
 		[E4DF_WHY_UNREADABLE] = "has an unreadable block",
 		[E4DF_WHY_LAST_CLUSTER] = "in the incomplete last cluster",
+		[E4DF_WHY_EXCLUDED] = "excluded",
+		[E4DF_WHY_NOT_WANTED] = "not chosen",
+		[E4DF_WHY_GOOD] = "in long runs already",
 		[E4DF_WHY_NO_ROOM] = "no better place",
 	};
 

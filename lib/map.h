@@ -38,6 +38,9 @@ enum e4df_why {
 	E4DF_WHY_BLOCK_MAPPED, /* and cannot name all blocks that there are */
 	E4DF_WHY_UNREADABLE,   /* the device cannot read a block of it */
 	E4DF_WHY_LAST_CLUSTER, /* in the last one, which is not whole */
+	E4DF_WHY_EXCLUDED,     /* the user wants it to stay */
+	E4DF_WHY_NOT_WANTED,   /* movable, but not to be improved */
+	E4DF_WHY_GOOD,	       /* the planner left runs that are long enough */
 	E4DF_WHY_NO_ROOM,      /* the planner found no better place */
 	E4DF_WHY_COUNT
 };
@@ -66,10 +69,11 @@ struct e4df_geometry {
 	unsigned int inodes_per_block;
 	unsigned int descs_per_block; /* group descriptors */
 	unsigned int groups;
-	unsigned int cluster_bits; /* a cluster is 2^n blocks; 0 without
+	unsigned int groups_per_flex; /* 1 without flex_bg */
+	unsigned int cluster_bits;    /* a cluster is 2^n blocks; 0 without
 				    * bigalloc */
-	unsigned int quota_files;  /* set by e4df_map_set_quota() */
-	blk64_t quota_blocks;	   /* of them all */
+	unsigned int quota_files;     /* set by e4df_map_set_quota() */
+	blk64_t quota_blocks;	      /* of them all */
 };
 
 struct e4df_map;

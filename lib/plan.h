@@ -37,10 +37,32 @@
 #define E4DF_POLICY_CONVERT 0x1 /* block maps become extent trees */
 #define E4DF_POLICY_ORDERED 0x2 /* no journal: sectors switch one by one */
 
+/* What a plan is for. */
+enum e4df_goal {
+	E4DF_DEFRAG,   /* every file to its ideal, with the fewest bytes */
+	E4DF_OPTIMIZE, /* all files in their order, free space in few runs */
+	E4DF_COMPACT,  /* everything to the front, files contiguous */
+};
+
 struct e4df_policy {
+	enum e4df_goal goal;
 	unsigned int flags;   /* E4DF_POLICY_ */
 	blk64_t batch_blocks; /* data after which a batch is closed */
 	__u32 log_blocks;     /* metadata blocks of one transaction */
+	blk64_t good_run;     /* blocks; a run as long as this is not moved
+			       * only to be joined; 0: every run is */
+	blk64_t max_blocks;   /* data to copy at most; 0: no limit */
+	/*
+	 * (borrowed) The sequence of files, as indices of the map; all but
+	 * E4DF_DEFRAG lay out in it, and it lays these out first, together.
+	 * Inodes that are not in it follow as they are in the map.
+	 */
+	const __u32 *order;
+	__u32 order_count;
+	__u32 order_listed; /* the first so many were asked for by name */
+	blk64_t order_at;   /* the block from which on these are placed */
+	/* (borrowed) For each inode, is it to be improved?  NULL: all are. */
+	const unsigned char *is_wanted;
 	const volatile sig_atomic_t *cancel; /* (borrowed) NULL for none */
 };
 

@@ -167,6 +167,14 @@ static errcode_t check_claims(struct scan *s, struct e4df_runs *used)
 	return err;
 }
 
+/* As the kernel does: a number that makes no sense is none. */
+static unsigned int groups_per_flex(struct ext2_super_block *sb)
+{
+	if (!ext2fs_has_feature_flex_bg(sb) || sb->s_log_groups_per_flex > 31)
+		return 1;
+	return 1U << sb->s_log_groups_per_flex;
+}
+
 static void set_geometry(struct scan *s)
 {
 	struct ext2_super_block *sb = s->fs->super;
@@ -180,6 +188,7 @@ static void set_geometry(struct scan *s)
 		.inodes_per_block = (unsigned int)EXT2_INODES_PER_BLOCK(sb),
 		.descs_per_block = (unsigned int)EXT2_DESC_PER_BLOCK(sb),
 		.groups = s->fs->group_desc_count,
+		.groups_per_flex = groups_per_flex(sb),
 		.cluster_bits = (unsigned int)s->fs->cluster_ratio_bits,
 	};
 	s->bits = s->geometry.cluster_bits;

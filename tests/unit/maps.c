@@ -29,6 +29,7 @@ static struct e4df_geometry make_geometry(struct prng *rng, unsigned int blocks,
 		.inodes_per_group = 16 * (1 + pick(rng, 8)),
 		.inodes_per_block = 4U << pick(rng, 3),
 		.descs_per_block = 1 + pick(rng, 64),
+		.groups_per_flex = 1U << blocks % 5,
 	};
 
 	g.first_block = g.block_size == 1024 && !has_clusters;
@@ -387,6 +388,7 @@ struct e4df_map *maps_drawn_shared(blk64_t blocks,
 			.inodes_per_block = 16,
 			.descs_per_block = 64,
 			.groups = 1,
+			.groups_per_flex = 1,
 		},
 		.is_used = calloc(blocks, 1),
 	};
