@@ -258,8 +258,8 @@ static void drop_growing(struct scale *s)
 
 static void make_map(struct scale *s)
 {
-	/* 43 blocks for each file, free ones included, and whole rounds */
-	blk64_t groups = (blk64_t)s->files * 43 / GROUP / PLACES + 1;
+	/* 46 blocks for each file, free ones included, and whole rounds */
+	blk64_t groups = (blk64_t)s->files * 46 / GROUP / PLACES + 1;
 	struct e4df_geometry g = {
 		.blocks = groups * PLACES * GROUP,
 		.block_size = BLOCK,
