@@ -137,12 +137,18 @@ static bool is_full(const struct scale *s, unsigned int place)
 	return s->at[place] / GROUP >= s->groups;
 }
 
+/* Towards the end no gaps are left: the files may be larger than estimated. */
+static bool is_late(const struct scale *s, unsigned int place)
+{
+	return s->at[place] / GROUP + PLACES + s->groups / 32 >= s->groups;
+}
+
 static void leave_gap(struct scale *s, unsigned int place)
 {
 	blk64_t start = s->at[place];
 	__u32 len = 1 + (__u32)prng_exponential(&s->rng, GAP - 1);
 
-	if (s->unused[place] * 7 > s->used[place] * 3 || is_full(s, place))
+	if (s->unused[place] * 7 > s->used[place] * 3 || is_late(s, place))
 		return;
 	len = advance(s, place, len);
 	s->unused[place] += len;
@@ -258,8 +264,8 @@ static void drop_growing(struct scale *s)
 
 static void make_map(struct scale *s)
 {
-	/* 46 blocks for each file, free ones included, and whole rounds */
-	blk64_t groups = (blk64_t)s->files * 46 / GROUP / PLACES + 1;
+	/* 44 blocks for each file, free ones included, and whole rounds */
+	blk64_t groups = (blk64_t)s->files * 44 / GROUP / PLACES + 1;
 	struct e4df_geometry g = {
 		.blocks = groups * PLACES * GROUP,
 		.block_size = BLOCK,
