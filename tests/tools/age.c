@@ -16,7 +16,8 @@
  *
  * -w writes so many percent of the files at once, as unpacking an archive
  * does.  -l begins with so many files of 25 000 pieces each: disk images and
- * databases, which grow by turns and are punched.  They are never deleted.
+ * databases, which grow by turns and are punched, on 1 GiB or more.  They are
+ * never deleted.
  *
  * cc -o age age.c age_exotic.c
  */
@@ -353,7 +354,8 @@ static void make_large(struct ager *a)
 	unsigned int n;
 
 	goal = a->blocks * a->block_size / 100 * LARGE_PERCENT / a->large;
-	piece = goal / a->block_size / LARGE_PIECES - 1;
+	piece = goal / a->block_size / LARGE_PIECES;
+	piece -= piece > 0; /* one block is in any case */
 	for (n = 0; n < a->large; n++)
 		large[n] = new_file(a);
 	for (i = 0; large[i % a->large].size < goal; i++) {
