@@ -6,10 +6,12 @@
 #include <string.h>
 #include <ext2fs/ext3_extents.h>
 
+#include "crc32c.h"
 #include "e4df_err.h"
 
 #define TABLE_BYTES  (1 << 20) /* of an inode table, read at once */
-#define GROUPS_AHEAD 4	       /* tables announced ahead */
+#define AHEAD_BYTES  (8 << 20) /* announced ahead, */
+#define AHEAD_GROUPS 1024      /* of so many groups */
 
 /* What the walk along one group's inode table has counted. */
 struct group_count {
@@ -328,6 +330,38 @@ static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 	return err ? err : note_swap(s, index, inode);
 }
 
+/*
+ * What is not right at once is asked of libext2fs, which knows the exceptions.
+ * The inode is as before afterwards.
+ */
+static int is_checksum_right(struct scan *s, ext2_ino_t ino,
+			     struct ext2_inode_large *inode)
+{
+	size_t size = EXT2_INODE_SIZE(s->fs->super);
+	int has_high = size > EXT2_GOOD_OLD_INODE_SIZE &&
+		       inode->i_extra_isize >= EXT4_INODE_CSUM_HI_EXTRA_END;
+	__u16 low = inode->i_checksum_lo, high = 0;
+	__u32 crc, want = low;
+
+	if (!ext2fs_has_feature_metadata_csum(s->fs->super))
+		return 1;
+	crc = e4df_crc32c(s->fs->csum_seed, &ino, sizeof(ino));
+	crc = e4df_crc32c(crc, &inode->i_generation, 4);
+	inode->i_checksum_lo = 0;
+	if (has_high) {
+		high = inode->i_checksum_hi;
+		want |= (__u32)high << 16;
+		inode->i_checksum_hi = 0;
+	}
+	crc = e4df_crc32c(crc, inode, size);
+	inode->i_checksum_lo = low;
+	if (has_high)
+		inode->i_checksum_hi = high;
+	else
+		crc &= 0xffff;
+	return crc == want || ext2fs_inode_csum_verify(s->fs, ino, inode);
+}
+
 static errcode_t scan_inode(struct scan *s, struct group_count *count,
 			    ext2_ino_t ino, struct ext2_inode_large *inode)
 {
@@ -341,7 +375,7 @@ static errcode_t scan_inode(struct scan *s, struct group_count *count,
 	count->used_inodes++;
 	if (!inode->i_links_count && ino != EXT2_BAD_INO)
 		return 0;
-	if (!ext2fs_inode_csum_verify(s->fs, ino, inode)) {
+	if (!is_checksum_right(s, ino, inode)) {
 		e4df_scan_damage(s, ino, 0, "wrong checksum");
 		return 0;
 	}
@@ -435,25 +469,73 @@ static errcode_t check_inode_bitmap(struct scan *s, dgrp_t group,
 	return 0;
 }
 
-static void announce(struct scan *s, dgrp_t group)
+/* What is to be announced, as long as it is in one piece. */
+struct ahead {
+	dgrp_t group;  /* the next one */
+	blk64_t bytes; /* announced and not yet read */
+	blk64_t blk, len;
+};
+
+static void announce(struct scan *s, struct ahead *ahead, blk64_t blk,
+		     blk64_t len)
+{
+	if (len && ahead->len && blk == ahead->blk + ahead->len) {
+		ahead->len += len;
+		return;
+	}
+	if (ahead->len)
+		e4df_gate_prefetch(s->gate, ahead->blk, ahead->len);
+	ahead->blk = blk;
+	ahead->len = len;
+}
+
+/* Blocks of the group's inode table that will be read. */
+static blk64_t table_blocks(struct scan *s, dgrp_t group)
 {
 	unsigned int bs = s->geometry.block_size;
-	blk64_t bytes;
+	blk64_t inodes = s->geometry.inodes_per_group;
 
-	if (group >= s->geometry.groups)
+	if (ext2fs_has_group_desc_csum(s->fs)) {
+		blk64_t unused = ext2fs_bg_itable_unused(s->fs, group);
+
+		if (ext2fs_bg_flags_test(s->fs, group, EXT2_BG_INODE_UNINIT))
+			return 0;
+		inodes -= unused < inodes ? unused : 0;
+	}
+	return (inodes * EXT2_INODE_SIZE(s->fs->super) + bs - 1) / bs;
+}
+
+/*
+ * Tells the kernel what comes next: bitmaps, which mostly lie together, then
+ * tables, until enough is on its way.
+ */
+static void look_ahead(struct scan *s, struct ahead *ahead)
+{
+	dgrp_t from = ahead->group, end = from;
+	blk64_t bs = s->geometry.block_size;
+
+	if (ahead->bytes >= AHEAD_BYTES / 2)
 		return;
-	bytes = (blk64_t)table_inodes(s, group) * EXT2_INODE_SIZE(s->fs->super);
-	if (bytes)
-		e4df_gate_prefetch(s->gate,
-				   ext2fs_inode_table_loc(s->fs, group),
-				   (bytes + bs - 1) / bs);
-	e4df_gate_prefetch(s->gate, ext2fs_inode_bitmap_loc(s->fs, group), 1);
-	e4df_gate_prefetch(s->gate, ext2fs_block_bitmap_loc(s->fs, group), 1);
+	for (; end < s->geometry.groups && ahead->bytes < AHEAD_BYTES &&
+	       end - from < AHEAD_GROUPS;
+	     end++)
+		ahead->bytes += table_blocks(s, end) * bs;
+	for (dgrp_t g = from; g < end; g++)
+		if (table_blocks(s, g))
+			announce(s, ahead, ext2fs_inode_bitmap_loc(s->fs, g),
+				 1);
+	for (dgrp_t g = from; g < end; g++)
+		if (table_blocks(s, g))
+			announce(s, ahead, ext2fs_inode_table_loc(s->fs, g),
+				 table_blocks(s, g));
+	announce(s, ahead, 0, 0);
+	ahead->group = end;
 }
 
 errcode_t e4df_scan_inode_tables(struct scan *s)
 {
 	struct group_count count = { .used = NULL };
+	struct ahead ahead = { .group = 0 };
 	unsigned int bs = s->geometry.block_size;
 	dgrp_t groups = s->geometry.groups;
 	char *buf = malloc(TABLE_BYTES + bs);
@@ -463,13 +545,13 @@ errcode_t e4df_scan_inode_tables(struct scan *s)
 	if (!buf || !count.used)
 		err = ENOMEM;
 	for (dgrp_t g = 0; g < groups && !err; g++) {
-		if (g % GROUPS_AHEAD == 0)
-			for (dgrp_t k = g; k < g + 2 * GROUPS_AHEAD; k++)
-				announce(s, k);
+		if (g == ahead.group || ahead.bytes < AHEAD_BYTES / 2)
+			look_ahead(s, &ahead);
 		memset(count.used, 0, bs);
 		count.used_inodes = 0;
 		count.directories = 0;
 		err = walk_table(s, &count, g, buf);
+		ahead.bytes -= table_blocks(s, g) * bs;
 		if (!err)
 			err = check_inode_bitmap(s, g, &count,
 						 (unsigned char *)buf);

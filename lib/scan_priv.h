@@ -101,14 +101,20 @@ int e4df_scan_is_in_range(const struct scan *s, blk64_t pblk, blk64_t len);
 int e4df_scan_is_padded(const struct scan *s, const unsigned char *bitmap,
 			unsigned int bits);
 
+/* Blocks to be read, and who looks at them. */
+struct scan_blocks {
+	size_t count;
+	blk64_t (*blk)(struct scan *s, void *ctx, size_t i);
+	errcode_t (*visit)(struct scan *s, void *ctx, size_t i, void *block);
+	void *ctx; /* (borrowed) handed to both */
+};
+
 /*
- * Calls visit for each of count block numbers, which ascend; blocks that lie
- * close together are read together.  A block number may repeat.
+ * Calls visit for each block, in this order, which is best that of their
+ * numbers: those that lie close together are read together, and the kernel is
+ * told of many reads ahead.  A block number may repeat.
  */
-errcode_t e4df_scan_read_sorted(struct scan *s, size_t count,
-				blk64_t (*blk)(struct scan *s, size_t i),
-				errcode_t (*visit)(struct scan *s, size_t i,
-						   void *block));
+errcode_t e4df_scan_read_sorted(struct scan *s, const struct scan_blocks *b);
 
 /*
  * Do the sectors in i_blocks agree with the clusters of the inode's extents,

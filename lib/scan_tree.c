@@ -10,60 +10,67 @@
 
 #define READ_BYTES (1 << 20)  /* one read at most */
 #define GAP_BYTES  (64 << 10) /* read through, not around */
-#define AHEAD	   64	      /* reads announced ahead */
+#define AHEAD	   128	      /* reads announced ahead, at most */
 
 /* The end of the group of wanted blocks that begins at i and is one read. */
-static size_t read_end(struct scan *s, size_t i, size_t count,
-		       blk64_t (*blk)(struct scan *s, size_t i))
+static size_t read_end(struct scan *s, const struct scan_blocks *b, size_t i)
 {
-	blk64_t bs = s->geometry.block_size, first = blk(s, i);
+	blk64_t bs = s->geometry.block_size, first = b->blk(s, b->ctx, i);
+	blk64_t last = first, next;
 	size_t end = i + 1;
 
-	while (end < count && (blk(s, end) - first + 1) * bs <= READ_BYTES &&
-	       (blk(s, end) - blk(s, end - 1)) * bs <= GAP_BYTES)
-		end++;
+	for (; end < b->count; end++, last = next) {
+		next = b->blk(s, b->ctx, end);
+		if (next < last || (next - last) * bs > GAP_BYTES ||
+		    (next - first + 1) * bs > READ_BYTES)
+			break;
+	}
 	return end;
 }
 
-static void announce(struct scan *s, size_t *ahead, size_t count,
-		     blk64_t (*blk)(struct scan *s, size_t i))
+/* From *next on, until so many reads are on their way. */
+static void announce(struct scan *s, const struct scan_blocks *b, size_t *next,
+		     unsigned int *pending)
 {
-	for (int n = 0; n < AHEAD && *ahead < count; n++) {
-		size_t end = read_end(s, *ahead, count, blk);
+	if (*pending > AHEAD / 2)
+		return;
+	for (; *pending < AHEAD && *next < b->count; ++*pending) {
+		blk64_t first = b->blk(s, b->ctx, *next);
+		size_t end = read_end(s, b, *next);
 
-		e4df_gate_prefetch(s->gate, blk(s, *ahead),
-				   blk(s, end - 1) - blk(s, *ahead) + 1);
-		*ahead = end;
+		e4df_gate_prefetch(s->gate, first,
+				   b->blk(s, b->ctx, end - 1) - first + 1);
+		*next = end;
 	}
 }
 
-errcode_t e4df_scan_read_sorted(struct scan *s, size_t count,
-				blk64_t (*blk)(struct scan *s, size_t i),
-				errcode_t (*visit)(struct scan *s, size_t i,
-						   void *block))
+errcode_t e4df_scan_read_sorted(struct scan *s, const struct scan_blocks *b)
 {
-	unsigned int bs = s->geometry.block_size;
+	unsigned int bs = s->geometry.block_size, pending = 0;
 	size_t ahead = 0, end;
 	errcode_t err = 0;
 	char *buf;
 
-	if (!count)
+	if (!b->count)
 		return 0;
 	buf = malloc(READ_BYTES > bs ? READ_BYTES : bs);
 	if (!buf)
 		return ENOMEM;
-	for (size_t i = 0; i < count && !err; i = end) {
-		blk64_t first = blk(s, i);
+	for (size_t i = 0; i < b->count && !err; i = end) {
+		blk64_t first = b->blk(s, b->ctx, i);
 
-		if (ahead <= i)
-			announce(s, &ahead, count, blk);
-		end = read_end(s, i, count, blk);
+		announce(s, b, &ahead, &pending);
+		end = read_end(s, b, i);
 		err = e4df_event_check(s->sink);
 		if (!err)
-			err = e4df_gate_read(s->gate, first,
-					     blk(s, end - 1) - first + 1, buf);
+			err = e4df_gate_read(
+				s->gate, first,
+				b->blk(s, b->ctx, end - 1) - first + 1, buf);
 		for (size_t k = i; k < end && !err; k++)
-			err = visit(s, k, buf + (blk(s, k) - first) * bs);
+			err = b->visit(s, b->ctx, k,
+				       buf + (b->blk(s, b->ctx, k) - first) *
+						       bs);
+		pending--;
 	}
 	free(buf);
 	return err;
@@ -221,12 +228,13 @@ static int compare_nodes(const void *a, const void *b)
 	return (x->deep > y->deep) - (x->deep < y->deep);
 }
 
-static blk64_t node_block(struct scan *s, size_t i)
+static blk64_t node_block(struct scan *s, void *ctx, size_t i)
 {
+	(void)ctx;
 	return s->nodes[i].pblk;
 }
 
-static errcode_t visit_node(struct scan *s, size_t i, void *block)
+static errcode_t visit_node(struct scan *s, void *ctx, size_t i, void *block)
 {
 	const struct scan_node where = s->nodes[i];
 	const struct scan_deep *deep = &s->deep[where.deep];
@@ -241,6 +249,7 @@ static errcode_t visit_node(struct scan *s, size_t i, void *block)
 		(void *)((char *)block + sizeof(struct ext3_extent_header) +
 			 e4df_tree_fanout(bs) * sizeof(struct ext3_extent));
 
+	(void)ctx;
 	if (owner.has_csum && ext2fs_le32_to_cpu(tail->et_checksum) !=
 				      e4df_tree_checksum(&owner, block, bs)) {
 		e4df_scan_damage(s, deep->ino, where.pblk,
@@ -293,9 +302,14 @@ errcode_t e4df_scan_trees(struct scan *s)
 
 	while (s->node_count && !err) {
 		size_t level = s->node_count;
+		const struct scan_blocks blocks = {
+			.count = level,
+			.blk = node_block,
+			.visit = visit_node,
+		};
 
 		qsort(s->nodes, level, sizeof(*s->nodes), compare_nodes);
-		err = e4df_scan_read_sorted(s, level, node_block, visit_node);
+		err = e4df_scan_read_sorted(s, &blocks);
 		memmove(s->nodes, s->nodes + level,
 			(s->node_count - level) * sizeof(*s->nodes));
 		s->node_count -= level;
