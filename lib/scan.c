@@ -201,6 +201,7 @@ static void release(struct scan *s)
 	free(s->deep);
 	free(s->nodes);
 	free(s->pieces);
+	free(s->chunks);
 	free(s->xattrs);
 	for (int t = 0; t < E4DF_QUOTA_TYPES; t++)
 		free(s->quotas[t].v);

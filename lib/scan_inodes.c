@@ -131,8 +131,9 @@ void e4df_scan_check_sectors(struct scan *s, __u32 index, blk64_t sectors,
 }
 
 /* Decodes the root in place; deeper trees are read later, all together. */
-static errcode_t scan_extents(struct scan *s, __u32 index, ext2_ino_t ino,
-			      struct ext2_inode_large *inode, int has_xattr)
+static errcode_t scan_extents(struct scan *s, __u32 index,
+			      struct ext2_inode_large *inode,
+			      const struct scan_deep *deep)
 {
 	const struct ext3_extent_header *head = (void *)inode->i_block;
 	struct scan_node root = {
@@ -140,118 +141,25 @@ static errcode_t scan_extents(struct scan *s, __u32 index, ext2_ino_t ino,
 		.deep = (__u32)s->deep_count,
 		.depth = ext2fs_le16_to_cpu(head->eh_depth),
 	};
-	struct scan_deep deep = {
-		.index = index,
-		.generation = inode->i_generation,
-		.sectors = sectors_of(s, inode),
-		.ino = ino,
-		.has_xattr_block = has_xattr,
-	};
-	errcode_t err;
+	errcode_t err = e4df_scan_add_deep(s, deep);
 
-	err = e4df_grow(&s->deep, &s->deep_alloc, s->deep_count + 1,
-			sizeof(*s->deep));
 	if (err)
 		return err;
-	s->deep[s->deep_count] = deep;
 	s->temp_count = 0;
 	if (root.depth > 5) {
-		e4df_scan_damage(s, ino, 0, "extent tree is too deep");
+		e4df_scan_damage(s, deep->ino, 0, "extent tree is too deep");
 		return 0;
 	}
 	err = e4df_scan_node(s, head, sizeof(inode->i_block), &root, 0);
-	if (root.depth) {
-		s->deep_count++;
+	if (root.depth)
 		return err;
-	}
+	s->deep_count--; /* it is not, and all is known of it */
 	if (!err)
 		err = e4df_map_set_extents(s->map, index, s->temp,
 					   (__u32)s->temp_count, 0);
 	if (!err)
-		e4df_scan_check_sectors(s, index, deep.sectors, has_xattr);
-	return err;
-}
-
-/* A block map (or the bad blocks), as ext2fs_block_iterate3 tells it. */
-struct block_walk {
-	struct scan *s;
-	struct e4df_extent *tree; /* (owned) */
-	size_t tree_count, tree_alloc;
-	blk64_t count; /* visited */
-	ext2_ino_t ino;
-	errcode_t err;
-};
-
-static int visit_block(ext2_filsys fs, blk64_t *blk, e2_blkcnt_t lblk,
-		       blk64_t ref_blk, int ref_offset, void *data)
-{
-	struct block_walk *walk = data;
-	struct e4df_extent e = {
-		.pblk = *blk & E4DF_PBLK_MAX,
-		.lblk = (__u32)lblk,
-		.len = 1,
-	};
-
-	(void)fs;
-	(void)ref_blk;
-	(void)ref_offset;
-	if (!e4df_scan_is_in_range(walk->s, *blk, 1) ||
-	    lblk >= (e2_blkcnt_t)UINT32_MAX) {
-		e4df_scan_damage(walk->s, walk->ino, *blk,
-				 "block number out of range");
-		return BLOCK_ABORT;
-	}
-	/* A map that contains itself would go on for 2^32 blocks. */
-	if (walk->count++ > walk->s->geometry.blocks) {
-		e4df_scan_damage(walk->s, walk->ino, *blk,
-				 "more blocks than the file system has");
-		return BLOCK_ABORT;
-	}
-	if (lblk >= 0) {
-		walk->err = e4df_scan_append(walk->s, &e);
-	} else {
-		e.lblk = 0;
-		e.flags = E4DF_EXTENT_TREE;
-		walk->err = e4df_grow(&walk->tree, &walk->tree_alloc,
-				      walk->tree_count + 1,
-				      sizeof(*walk->tree));
-		if (!walk->err)
-			walk->tree[walk->tree_count++] = e;
-	}
-	if (!walk->err)
-		walk->err = e4df_event_check(walk->s->sink);
-	return walk->err ? BLOCK_ABORT : 0;
-}
-
-static errcode_t scan_block_map(struct scan *s, __u32 index, ext2_ino_t ino,
-				struct ext2_inode_large *inode, int has_xattr)
-{
-	struct block_walk walk = { .s = s, .ino = ino };
-	__u32 data;
-	errcode_t err;
-
-	s->temp_count = 0;
-	e4df_map_set_format(s->map, index, E4DF_BLOCK_MAP);
-	err = ext2fs_block_iterate3(s->fs, ino, BLOCK_FLAG_READ_ONLY, NULL,
-				    visit_block, &walk);
-	if (!err)
-		err = walk.err;
-	data = (__u32)s->temp_count;
-	for (size_t i = 0; i < walk.tree_count && !err; i++)
-		err = e4df_scan_append(s, &walk.tree[i]);
-	free(walk.tree);
-	if (err == ENOMEM || err == E4DF_ET_CANCELLED)
-		return err;
-	if (err) {
-		e4df_scan_damage(s, ino, 0, "block map cannot be read: %s",
-				 error_message(err));
-		return 0;
-	}
-	err = e4df_map_set_extents(s->map, index, s->temp, data,
-				   (__u32)s->temp_count - data);
-	if (!err && ino != EXT2_BAD_INO)
-		e4df_scan_check_sectors(s, index, sectors_of(s, inode),
-					has_xattr);
+		e4df_scan_check_sectors(s, index, deep->sectors,
+					deep->has_xattr_block);
 	return err;
 }
 
@@ -297,6 +205,13 @@ static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 	blk64_t acl = ext2fs_file_acl_block(s->fs, EXT2_INODE(inode));
 	enum e4df_kind kind = kind_of(s, ino, inode);
 	enum e4df_why why = why_of(s, ino, kind, inode);
+	struct scan_deep deep = {
+		.generation = inode->i_generation,
+		.sectors = sectors_of(s, inode),
+		.ino = ino,
+		.has_xattr_block = acl != 0,
+		.is_block_map = !(inode->i_flags & EXT4_EXTENTS_FL),
+	};
 	__u32 index;
 	errcode_t err = 0;
 
@@ -323,10 +238,11 @@ static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 		e4df_scan_damage(s, ino, 0,
 				 "is mapped by blocks, not by extents, as the "
 				 "feature bigalloc demands");
-	if (inode->i_flags & EXT4_EXTENTS_FL)
-		err = scan_extents(s, index, ino, inode, acl != 0);
+	deep.index = index;
+	if (deep.is_block_map)
+		err = e4df_scan_block_map(s, index, inode, &deep);
 	else
-		err = scan_block_map(s, index, ino, inode, acl != 0);
+		err = scan_extents(s, index, inode, &deep);
 	return err ? err : note_swap(s, index, inode);
 }
 
