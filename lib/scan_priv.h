@@ -2,7 +2,8 @@
 /*
  * scan_priv - what the parts of scan share; no one else includes it
  *
- *	scan.c		the order of things, and the claim check
+ *	scan.c		the order of things
+ *	scan_claims.c	each block has one owner
  *	scan_inodes.c	inode tables, roots, block maps
  *	scan_read.c	blocks read in their order, and many ahead
  *	scan_tree.c	mapping blocks, level by level
@@ -102,6 +103,8 @@ struct scan {
 	unsigned long damage; /* findings so far */
 };
 
+#define SCAN_DAMAGE_TOLD 10 /* findings named before only counting */
+
 /* Notes a contradiction in the file system; only the first few are told. */
 void e4df_scan_damage(struct scan *s, ext2_ino_t ino, blk64_t blk,
 		      const char *format, ...)
@@ -174,6 +177,8 @@ errcode_t e4df_scan_group_metadata(struct scan *s);
 errcode_t e4df_scan_inode_tables(struct scan *s);
 errcode_t e4df_scan_trees(struct scan *s);
 errcode_t e4df_scan_xattrs(struct scan *s);
+/* Every cluster once; *used becomes the ranges of used clusters. */
+errcode_t e4df_scan_claims(struct scan *s, struct e4df_runs *used);
 errcode_t e4df_scan_bitmaps(struct scan *s, const struct e4df_runs *used);
 errcode_t e4df_scan_pin_tail(struct scan *s);
 errcode_t e4df_scan_find_boot(struct scan *s);
