@@ -1,71 +1,95 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "scan_priv.h"
 
-/* An entry's block, if there is one and it can be; *blk = 0 for a hole. */
-static int is_block(struct scan *s, ext2_ino_t ino, blk64_t blk, blk64_t lblk)
+/* A node's entries; each is for `span` blocks of the file. */
+struct entries {
+	const __u32 *v; /* (borrowed) */
+	unsigned int count;
+	__u32 deep;
+	blk64_t lblk; /* of the first one */
+	blk64_t span;
+	int depth; /* of what they name; -1 = data */
+};
+
+static errcode_t add_mapping(struct scan *s, const struct entries *entries,
+			     const struct e4df_extent *e, __u32 level)
 {
-	if (e4df_scan_is_in_range(s, blk, 1) && lblk < UINT32_MAX)
-		return 1;
-	e4df_scan_damage(s, ino, blk, "block number out of range");
-	return 0;
+	const struct scan_node node = {
+		.pblk = e->pblk,
+		.lblk = e->lblk,
+		.deep = entries->deep,
+		.depth = entries->depth,
+	};
+	errcode_t err = e4df_scan_add_node(s, &node);
+
+	/* Between two of these are those that the first one names. */
+	if (!err && node.depth)
+		err = e4df_scan_start_chunk(s, node.deep, level);
+	return err ? err : e4df_scan_add_piece(s, e);
 }
 
-/*
- * Entries of one node; each is for `span` blocks of the file from lblk on, and
- * for an indirect block of a depth, or for data if the depth is below 0.
- * Where one makes no sense, the others are not looked at.
- */
-static errcode_t add_entries(struct scan *s, __u32 deep, const __u32 *entry,
-			     unsigned int count, blk64_t lblk, blk64_t span,
-			     int depth)
+/* The i-th, which is no hole.  *is_bad: it makes no sense. */
+static errcode_t add_entry(struct scan *s, const struct entries *entries,
+			   unsigned int i, __u32 level, int *is_bad)
 {
-	const __u32 level = SCAN_LEVEL_MAP | (__u32)(EXT2_TIND_BLOCK - depth);
+	blk64_t blk = ext2fs_le32_to_cpu(entries->v[i]);
+	blk64_t lblk = entries->lblk + i * entries->span;
+	const struct e4df_extent e = {
+		.pblk = blk & E4DF_PBLK_MAX,
+		.lblk = (__u32)lblk,
+		.len = 1,
+		.flags = entries->depth < 0 ? 0 : E4DF_EXTENT_TREE,
+	};
+
+	if (!e4df_scan_is_in_range(s, blk, 1) || lblk >= UINT32_MAX) {
+		e4df_scan_damage(s, s->deep[entries->deep].ino, blk,
+				 "block number out of range");
+		*is_bad = 1;
+		return 0;
+	}
+	return entries->depth < 0 ? e4df_scan_add_piece(s, &e) :
+				    add_mapping(s, entries, &e, level);
+}
+
+/* Behind one that makes no sense the others are not looked at. */
+static errcode_t add_entries(struct scan *s, const struct entries *entries)
+{
+	const __u32 *v = entries->v;
+	__u32 level = 0;
+	int is_bad = 0;
 	errcode_t err = 0;
 
-	if (depth <= 0)
-		err = e4df_scan_start_chunk(s, deep, depth < 0 ? 0 : level);
-	for (unsigned int i = 0; i < count && !err; i++, lblk += span) {
-		struct e4df_extent e = {
-			.pblk = ext2fs_le32_to_cpu(entry[i]),
-			.lblk = (__u32)lblk,
-			.len = 1,
-			.flags = depth < 0 ? 0 : E4DF_EXTENT_TREE,
-		};
-		const struct scan_node node = {
-			.pblk = e.pblk,
-			.lblk = e.lblk,
-			.deep = deep,
-			.depth = depth,
-		};
-
-		if (!e.pblk)
-			continue;
-		if (!is_block(s, s->deep[deep].ino, e.pblk, lblk))
-			return 0;
-		if (depth >= 0)
-			err = e4df_scan_add_node(s, &node);
-		if (!err && depth > 0)
-			err = e4df_scan_start_chunk(s, deep, level);
-		if (!err)
-			err = e4df_scan_add_piece(s, &e);
-	}
+	if (entries->depth >= 0)
+		level = SCAN_LEVEL_MAP |
+			(__u32)(EXT2_TIND_BLOCK - entries->depth);
+	if (entries->depth <= 0)
+		err = e4df_scan_start_chunk(s, entries->deep, level);
+	for (unsigned int i = 0; i < entries->count && !err && !is_bad; i++)
+		if (v[i])
+			err = add_entry(s, entries, i, level, &is_bad);
 	return err;
 }
 
 static errcode_t add_root(struct scan *s, __u32 deep,
 			  const struct ext2_inode_large *inode)
 {
-	blk64_t per_block = s->geometry.block_size / sizeof(__u32);
-	blk64_t lblk = EXT2_NDIR_BLOCKS, span = per_block;
-	errcode_t err = add_entries(s, deep, inode->i_block, EXT2_NDIR_BLOCKS,
-				    0, 1, -1);
+	struct entries e = {
+		.v = inode->i_block,
+		.count = EXT2_NDIR_BLOCKS,
+		.deep = deep,
+		.span = 1,
+		.depth = -1,
+	};
+	errcode_t err = add_entries(s, &e);
 
-	for (int depth = 0; depth < 3 && !err; depth++) {
-		err = add_entries(s, deep,
-				  &inode->i_block[EXT2_IND_BLOCK + depth], 1,
-				  lblk, span, depth);
-		lblk += span;
-		span *= per_block;
+	e.v = &inode->i_block[EXT2_IND_BLOCK];
+	e.count = 1;
+	e.lblk = EXT2_NDIR_BLOCKS;
+	for (e.depth = 0; e.depth < 3 && !err; e.depth++) {
+		e.span *= s->geometry.block_size / sizeof(__u32);
+		err = add_entries(s, &e);
+		e.lblk += e.span;
+		e.v++;
 	}
 	return err;
 }
@@ -101,8 +125,14 @@ errcode_t e4df_scan_block_map(struct scan *s, __u32 index,
 errcode_t e4df_scan_indirect(struct scan *s, size_t i, const void *block)
 {
 	const struct scan_node where = s->nodes[i];
-	unsigned int count = s->geometry.block_size / sizeof(__u32);
-	blk64_t span = 1;
+	struct entries e = {
+		.v = block,
+		.count = s->geometry.block_size / sizeof(__u32),
+		.deep = where.deep,
+		.lblk = where.lblk,
+		.span = 1,
+		.depth = where.depth - 1,
+	};
 
 	if (i && s->nodes[i - 1].pblk == where.pblk) {
 		e4df_scan_damage(s, s->deep[where.deep].ino, where.pblk,
@@ -110,7 +140,6 @@ errcode_t e4df_scan_indirect(struct scan *s, size_t i, const void *block)
 		return 0;
 	}
 	for (int depth = 0; depth < where.depth; depth++)
-		span *= count;
-	return add_entries(s, where.deep, block, count, where.lblk, span,
-			   where.depth - 1);
+		e.span *= e.count;
+	return add_entries(s, &e);
 }
