@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "e4df_err.h"
-#include "plan_priv.h"
+#include "plan_layout.h"
 
 struct e4df_plan {
 	struct e4df_batch *batches; /* (owned) */
@@ -374,6 +374,91 @@ static errcode_t tree_pass(struct e4df_plan *plan, struct e4df_map *map,
 	return err;
 }
 
+/*
+ * One pass of a target layout.  It counts only if the layout is better by its
+ * own figures, so the passes come to an end.
+ */
+static errcode_t layout_pass(struct e4df_plan *plan, struct e4df_map *map,
+			     const struct e4df_policy *policy, int *is_better)
+{
+	struct layout_figures before, after;
+	struct target target = { .v = NULL };
+	struct batcher b;
+	int is_done;
+	errcode_t err = batcher_init(&b, map, policy);
+
+	*is_better = 0;
+	if (!err)
+		err = layout_measure(&b, &before);
+	if (err ||
+	    (policy->goal == E4DF_OPTIMIZE && layout_is_orderly(&b, &before)))
+		goto out;
+	err = target_init(&target, &b);
+	if (!err)
+		err = layout_make(&target, &b, 0);
+	if (!err)
+		err = sweep_run(&b, &target, &is_done);
+	if (!err)
+		err = layout_measure(&b, &after);
+	*is_better = !err && b.batch_count &&
+		     layout_is_better(&b, &after, &before);
+	if (*is_better)
+		err = keep_pass(plan, &b, map);
+out:
+	target_release(&target);
+	batcher_release(&b);
+	return err;
+}
+
+/* Holds the listed files still from now on. */
+static errcode_t pin_listed(struct e4df_map *map,
+			    const struct e4df_policy *policy)
+{
+	__u32 *pins =
+		malloc(((size_t)policy->order_listed + 1) * sizeof(*pins));
+	size_t count = 0;
+	errcode_t err;
+
+	if (!pins)
+		return ENOMEM;
+	for (__u32 i = 0; i < policy->order_listed; i++)
+		if (e4df_map_inode(map, policy->order[i])->why == E4DF_MOVABLE)
+			pins[count++] = policy->order[i];
+	err = e4df_map_pin(map, pins, count, E4DF_WHY_NO_ROOM);
+	free(pins);
+	return err;
+}
+
+/*
+ * The listed files first.  Others may be broken up on the way, which the
+ * passes that follow have to make good.
+ */
+static errcode_t order_pass(struct e4df_plan *plan, struct e4df_map *map,
+			    const struct e4df_policy *policy, int *is_reached,
+			    int *is_better)
+{
+	struct target target = { .v = NULL };
+	struct batcher b;
+	int is_done = 0;
+	errcode_t err = batcher_init(&b, map, policy);
+
+	if (!err)
+		err = target_init(&target, &b);
+	if (!err)
+		err = layout_make(&target, &b, LAYOUT_ORDER);
+	if (!err && sweep_is_over(&b, &target))
+		is_done = 1;
+	else if (!err)
+		err = sweep_run(&b, &target, &is_done);
+	*is_reached = !err && is_done;
+	*is_better = *is_reached && b.batch_count;
+	if (*is_better)
+		err = keep_pass(plan, &b, map);
+	target_release(&target);
+	batcher_release(&b);
+	return err || !is_done ? err : pin_listed(map, policy);
+}
+
 errcode_t e4df_plan_build(const struct e4df_map *map,
 			  const struct e4df_policy *policy,
 			  struct e4df_plan **ret)
@@ -382,6 +467,7 @@ errcode_t e4df_plan_build(const struct e4df_map *map,
 	struct e4df_policy units = *policy;
 	struct e4df_map *copy = NULL;
 	int is_better = 1;
+	int is_ordered = policy->goal != E4DF_DEFRAG || !policy->order_listed;
 	errcode_t err;
 
 	if (!plan)
@@ -391,7 +477,14 @@ errcode_t e4df_plan_build(const struct e4df_map *map,
 	if (!err)
 		err = xattr_pin(copy, policy);
 	while (!err && is_better) {
-		err = one_pass(plan, copy, &units, 0, &is_better);
+		is_better = 0;
+		if (!is_ordered)
+			err = order_pass(plan, copy, &units, &is_ordered,
+					 &is_better);
+		else if (policy->goal != E4DF_DEFRAG)
+			err = layout_pass(plan, copy, &units, &is_better);
+		if (!err && !is_better)
+			err = one_pass(plan, copy, &units, 0, &is_better);
 		if (!err && !is_better)
 			err = one_pass(plan, copy, &units, CHOOSE_PIECES,
 				       &is_better);

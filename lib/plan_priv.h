@@ -109,6 +109,11 @@ int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
 /* The shortest free run of len or more; else the longest there is. */
 int space_find_tight(const struct space *space, blk64_t len, blk64_t *ret,
 		     blk64_t *ret_len);
+/* The end of the last free run of len or more. */
+int space_find_last(const struct space *space, blk64_t len, blk64_t *ret);
+/* The end of the last free run, len blocks of it if it has so many. */
+int space_find_rear(const struct space *space, blk64_t len, blk64_t *ret,
+		    blk64_t *ret_len);
 
 /* plan_mapping.c */
 
@@ -212,6 +217,9 @@ errcode_t choose_place(struct batcher *b, __u32 inode, unsigned int flags,
 errcode_t window_clear(struct batcher *b, __u32 inode,
 		       const struct place *place, errcode_t (*flush)(void *ctx),
 		       void *ctx, int *is_done);
+
+/* The number of blocks that the file has before a logical one. */
+blk64_t window_dense(const struct batcher *b, __u32 inode, __u32 lblk);
 
 /* Gives a reserved place back. */
 errcode_t window_abandon(struct batcher *b, const struct place *place);

@@ -182,3 +182,25 @@ int space_find_tight(const struct space *space, blk64_t len, blk64_t *ret,
 	*ret_len = n->key;
 	return 1;
 }
+
+int space_find_last(const struct space *space, blk64_t len, blk64_t *ret)
+{
+	const struct e4df_node *n = e4df_treap_fit_last(&space->free_at, len);
+
+	if (n)
+		*ret = n->key + n->len - len;
+	return n != NULL;
+}
+
+int space_find_rear(const struct space *space, blk64_t len, blk64_t *ret,
+		    blk64_t *ret_len)
+{
+	const struct e4df_node *n =
+		e4df_treap_floor(&space->free_at, UINT64_MAX);
+
+	if (!n)
+		return 0;
+	*ret_len = n->len < len ? n->len : len;
+	*ret = n->key + n->len - *ret_len;
+	return 1;
+}

@@ -206,6 +206,26 @@ const struct e4df_node *e4df_treap_fit(const struct e4df_treap *treap,
 	return treap->root ? fit(treap->nodes, treap->root, key, len) : NULL;
 }
 
+const struct e4df_node *e4df_treap_fit_last(const struct e4df_treap *treap,
+					    blk64_t len)
+{
+	const struct e4df_node *nodes = treap->nodes;
+	__u32 i = treap->root;
+
+	if (!i || nodes[i].longest < len)
+		return NULL;
+	for (;;) {
+		const struct e4df_node *n = &nodes[i];
+
+		if (n->right && nodes[n->right].longest >= len)
+			i = n->right;
+		else if (n->len >= len)
+			return n;
+		else
+			i = n->left;
+	}
+}
+
 blk64_t e4df_treap_longest(const struct e4df_treap *treap)
 {
 	return treap->root ? treap->nodes[treap->root].longest : 0;
