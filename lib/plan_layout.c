@@ -428,8 +428,15 @@ errcode_t layout_make(struct target *t, const struct batcher *b,
 {
 	if (flags & LAYOUT_ORDER)
 		return make_order(t, b);
-	return b->policy->goal == E4DF_COMPACT ? make_compact(t, b) :
-						 make_optimal(t, b);
+	switch (b->policy->goal) {
+	case E4DF_OPTIMIZE:
+		return make_optimal(t, b);
+	case E4DF_COMPACT:
+		return make_compact(t, b);
+	case E4DF_DEFRAG:
+		break;
+	}
+	return whole_make(t, b);
 }
 
 /* Does the file begin where a reader is behind the one before? */
@@ -499,6 +506,8 @@ int layout_is_better(const struct batcher *b, const struct layout_figures *a,
 {
 	if (a->excess > before->excess)
 		return 0;
+	if (b->policy->goal == E4DF_DEFRAG)
+		return a->excess < before->excess;
 	if (b->policy->goal == E4DF_COMPACT)
 		return a->end < before->end ||
 		       (a->end == before->end &&

@@ -3,6 +3,7 @@
  * plan_layout - part of plan: target layouts, and getting there
  *
  *	plan_layout.c	which file is to be where, by the policy's goal
+ *	plan_whole.c	for E4DF_DEFRAG: the fragmented files between the others
  *	plan_pack.c	one file behind the other, area by area
  *	plan_sweep.c	the batches that lead there
  *
@@ -34,6 +35,8 @@ errcode_t target_init(struct target *t, const struct batcher *b);
 void target_release(struct target *t);
 errcode_t target_add(struct target *t, __u32 inode, __u32 from, blk64_t start,
 		     __u32 len);
+/* Brings the slots into their order. */
+void target_sort(struct target *t);
 /* Gives the file a range for its data and the mapping blocks behind them. */
 errcode_t target_place(struct target *t, const struct batcher *b, __u32 inode,
 		       blk64_t start, __u32 tree);
@@ -69,6 +72,10 @@ int sweep_is_over(const struct batcher *b, const struct target *t);
  * target was reached; if not there was too little room, or too small a log.
  */
 errcode_t sweep_run(struct batcher *b, const struct target *t, int *is_done);
+
+/* plan_whole.c */
+
+errcode_t whole_make(struct target *t, const struct batcher *b);
 
 /* plan_layout.c */
 

@@ -41,6 +41,22 @@ errcode_t target_add(struct target *t, __u32 inode, __u32 from, blk64_t start,
 	return 0;
 }
 
+static int compare_slots(const void *a, const void *b)
+{
+	const struct slot *x = a, *y = b;
+
+	if (x->inode != y->inode)
+		return x->inode < y->inode ? -1 : 1;
+	return (x->from > y->from) - (x->from < y->from);
+}
+
+void target_sort(struct target *t)
+{
+	qsort(t->v, t->count, sizeof(*t->v), compare_slots);
+	for (size_t i = t->count; i; i--)
+		t->first[t->v[i - 1].inode] = (__u32)i;
+}
+
 errcode_t target_place(struct target *t, const struct batcher *b, __u32 inode,
 		       blk64_t start, __u32 tree)
 {

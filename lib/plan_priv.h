@@ -48,6 +48,7 @@ struct file {
 			   * inode tables; an xattr block itself */
 	__u32 cuts;	  /* with bigalloc: extents that it has anyway */
 	__u32 dirty;	  /* 1 + index into batcher->dirty; 0 = clean */
+	int has_long;	  /* runs that are not moved to be joined */
 	int is_waiting;	  /* for its window: must not be disturbed */
 	int is_whole;	  /* must not be displaced in pieces (again) */
 };
@@ -85,12 +86,14 @@ struct batcher {
 	__u32 *broken;	     /* (owned) contiguous files displaced
 					 * in pieces: to be placed again */
 	size_t broken_count, broken_alloc;
+	__u64 effort;		    /* spent on looking for windows */
 	__u32 serial;		    /* number of the open batch, from 1 */
 	struct e4df_batch *batches; /* (owned) closed ones */
 	size_t batch_count, batch_alloc;
 };
 
 /* plan_space.c */
+errcode_t space_add_free(struct space *space, blk64_t start, blk64_t len);
 errcode_t space_init(struct space *space, const struct e4df_map *map);
 void space_release(struct space *space);
 /* Free blocks become a used range. */
@@ -220,6 +223,9 @@ errcode_t window_clear(struct batcher *b, __u32 inode,
 
 /* The number of blocks that the file has before a logical one. */
 blk64_t window_dense(const struct batcher *b, __u32 inode, __u32 lblk);
+
+/* plan_whole.c: runs that the file is to have; 1 if none of them is long. */
+__u32 whole_goal(const struct e4df_extent *v, __u32 count, blk64_t good_run);
 
 /* Gives a reserved place back. */
 errcode_t window_abandon(struct batcher *b, const struct place *place);

@@ -8,6 +8,7 @@
 
 #define FREE_SHARE  4 /* of the free blocks, in one window */
 #define BATCH_SHARE 2 /* of a batch's data */
+#define CHOICES	    8192
 #define CLEAN_SHARE 8 /* of a window: enough to go on without clearing */
 
 /*
@@ -18,14 +19,16 @@
 struct sweep {
 	struct batcher *b;
 	const struct target *target;
-	const struct slot **todo; /* (owned) by place */
+	const struct slot **todo; /* (owned) by place; NULL = done */
 	size_t todo_count;
-	size_t next; /* of todo */
-	__u32 skip;  /* blocks of it that are done */
+	size_t next;	/* all before it are done */
+	size_t current; /* the slot that is begun, and how much of it */
+	__u32 skip;
+	struct choice *choices; /* (owned) CHOICES */
 	struct slot *window;
 	size_t window_count, window_alloc;
 	int must_close; /* before what is reserved can be written */
-	int is_stuck;
+	int is_stuck, is_over;
 };
 
 static int compare_slots(const void *a, const void *b)
@@ -98,22 +101,28 @@ static errcode_t make_room(struct sweep *s, __u32 inode, blk64_t copy,
 	return err;
 }
 
-/* Is all of it free, but for what is given up? */
-static int is_clean(const struct space *space, const struct slot *slot)
+/* Blocks of a slot that others use, but for what is given up. */
+static blk64_t count_foreign(const struct space *space, const struct slot *slot)
 {
-	blk64_t at = slot->start, end = at + slot->len;
+	blk64_t at = slot->start, end = at + slot->len, sum = 0;
 	const struct e4df_node *n = space_owner(space, at);
 
 	if (!n)
 		n = e4df_treap_ceil(&space->used, at);
-	for (; n && n->key < end;
-	     n = e4df_treap_ceil(&space->used, n->key + n->len))
+	while (n && n->key < end) {
+		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
+
+		if (at < n->key)
+			at = n->key;
 		if (n->owner != OWNER_PENDING)
-			return 0;
-	return 1;
+			sum += stop - at;
+		n = e4df_treap_ceil(&space->used, n->key + n->len);
+	}
+	return sum;
 }
 
-static errcode_t add_part(struct sweep *s, const struct slot *slot, __u32 len)
+static errcode_t add_part(struct sweep *s, const struct slot *slot, __u32 skip,
+			  __u32 len)
 {
 	struct slot part = *slot;
 	errcode_t err = e4df_grow(&s->window, &s->window_alloc,
@@ -121,55 +130,121 @@ static errcode_t add_part(struct sweep *s, const struct slot *slot, __u32 len)
 
 	if (err)
 		return err;
-	part.start += s->skip;
+	part.start += skip;
 	part.len = len;
 	if (part.from != SLOT_TREE)
-		part.from += s->skip;
+		part.from += skip;
 	s->window[s->window_count++] = part;
-	s->skip += len;
-	if (s->skip == slot->len) {
-		s->next++;
-		s->skip = 0;
-	}
 	return 0;
 }
 
+/* As much of a slot as there is room for; mapping blocks with the data. */
+static errcode_t add_slot(struct sweep *s, size_t i, blk64_t most, blk64_t *sum)
+{
+	const struct slot *slot = s->todo[i];
+	const struct slot *tree =
+		target_find(s->target, slot->inode, SLOT_TREE);
+	blk64_t len = slot->len - s->skip;
+	errcode_t err;
+
+	if (len > most - *sum && slot->from != SLOT_TREE)
+		len = most - *sum;
+	err = add_part(s, slot, s->skip, (__u32)len);
+	*sum += len;
+	s->skip += (__u32)len;
+	if (s->skip < slot->len) {
+		s->current = i;
+		return err;
+	}
+	s->skip = 0;
+	s->todo[i] = NULL;
+	if (!err && tree && slot != tree && slot + 1 == tree)
+		err = add_part(s, tree, 0, tree->len);
+	return err;
+}
+
+/* What a slot costs that could be next. */
+struct choice {
+	blk64_t foreign;
+	blk64_t len;
+	size_t todo;
+};
+
+/* The smallest share of foreign blocks; then by place. */
+static int compare_choices(const void *a, const void *b)
+{
+	const struct choice *x = a, *y = b;
+	blk64_t p = x->foreign * y->len, q = y->foreign * x->len;
+
+	if (p != q)
+		return p < q ? -1 : 1;
+	return (x->todo > y->todo) - (x->todo < y->todo);
+}
+
+/* The next slots that are not in place, with what is in their way. */
+static size_t list_choices(struct sweep *s)
+{
+	size_t n = 0;
+
+	while (s->next < s->todo_count && !s->todo[s->next])
+		s->next++;
+	for (size_t i = s->next; i < s->todo_count && n < CHOICES; i++) {
+		const struct slot *slot = s->todo[i];
+
+		if (!slot)
+			continue;
+		if (sweep_is_in_place(s->b, slot)) {
+			s->todo[i] = NULL;
+			continue;
+		}
+		s->choices[n++] = (struct choice){
+			count_foreign(&s->b->space, slot),
+			slot->len,
+			i,
+		};
+	}
+	qsort(s->choices, n, sizeof(*s->choices), compare_choices);
+	return n;
+}
+
 /*
- * The next slots with so many blocks in all.  If a good part of a window is
- * free already, that is enough: nothing then has to move twice.
+ * The slots with the least in their way.  If a good part of a window is free
+ * already, that is enough: nothing then has to move twice.
  */
 static errcode_t choose_window(struct sweep *s)
 {
 	struct batcher *b = s->b;
-	blk64_t most = b->policy->batch_blocks / BATCH_SHARE, sum = 0;
+	blk64_t most = b->policy->batch_blocks / BATCH_SHARE, sum = 0,
+		dirty = 0;
 	blk64_t room = b->space.free_blocks > b->promised ?
 			       b->space.free_blocks - b->promised :
 			       0;
-	int is_all_clean = 1;
+	size_t n = 0, i = 0;
 	errcode_t err = 0;
+	blk64_t dcap;
 
 	if (most > room / FREE_SHARE)
 		most = room / FREE_SHARE;
 	s->window_count = 0;
-	while (s->next < s->todo_count && sum < most && !err) {
-		const struct slot *slot = s->todo[s->next];
-		blk64_t len = slot->len - s->skip;
+	dcap = most /
+	       (getenv("DCAP") ? (blk64_t)atoi(getenv("DCAP")) : CLEAN_SHARE);
+	if (most && s->skip)
+		err = add_slot(s, s->current, most, &sum);
+	if (!err && sum < most && !s->skip)
+		n = list_choices(s);
+	while (i < n && sum < most && !s->skip && !err) {
+		const struct choice *c = &s->choices[i++];
 
-		if (!s->skip && sweep_is_in_place(b, slot)) {
-			s->next++;
-			continue;
-		}
-		if (is_all_clean && !is_clean(&b->space, slot)) {
-			if (sum && sum >= most / CLEAN_SHARE)
-				break;
-			is_all_clean = 0;
-		}
-		if (len > most - sum && slot->from != SLOT_TREE)
-			len = most - sum;
-		err = add_part(s, slot, (__u32)len);
-		sum += len;
+		if (c->foreign && sum - dirty >= most / CLEAN_SHARE)
+			break;
+		if (c->foreign && dirty > dcap)
+			break;
+		if (c->foreign)
+			dirty += c->len;
+		err = add_slot(s, c->todo, most, &sum);
 	}
-	s->is_stuck = !err && s->next < s->todo_count && !s->window_count;
+	s->is_stuck = !err && !s->window_count && (n || s->skip);
+	s->is_over = !s->window_count;
 	return err;
 }
 
@@ -499,7 +574,7 @@ static errcode_t run_windows(struct sweep *s)
 	const volatile sig_atomic_t *cancel = s->b->policy->cancel;
 	errcode_t err = 0;
 
-	while (s->next < s->todo_count && !err && !s->is_stuck) {
+	while (!s->is_over && !err && !s->is_stuck) {
 		if (cancel && *cancel)
 			return E4DF_ET_CANCELLED;
 		err = choose_window(s);
@@ -517,16 +592,24 @@ errcode_t sweep_run(struct batcher *b, const struct target *t, int *is_done)
 	errcode_t err = 0;
 
 	s.todo = malloc((t->count + 1) * sizeof(*s.todo));
-	if (!s.todo)
-		return ENOMEM;
-	for (size_t i = 0; i < t->count; i++)
-		if (!sweep_is_in_place(b, &t->v[i]))
+	s.choices = malloc(CHOICES * sizeof(*s.choices));
+	if (!s.todo || !s.choices)
+		err = ENOMEM;
+	for (size_t i = 0; i < t->count && !err; i++)
+		if (!sweep_is_in_place(b, &t->v[i]) &&
+		    (t->v[i].from != SLOT_TREE || !i ||
+		     t->v[i - 1].inode != t->v[i].inode ||
+		     sweep_is_in_place(b, &t->v[i - 1])))
 			s.todo[s.todo_count++] = &t->v[i];
+	if (err)
+		goto out;
 	qsort(s.todo, s.todo_count, sizeof(*s.todo), compare_slots);
 	err = run_windows(&s);
 	if (!err)
 		err = batcher_close(b);
+out:
 	*is_done = !err && !s.is_stuck;
+	free(s.choices);
 	free(s.window);
 	free(s.todo);
 	return err;
