@@ -76,6 +76,7 @@ static int compare_candidates(const void *a, const void *b)
 static errcode_t list_candidates(struct pass *p)
 {
 	const struct e4df_map *map = p->batcher.map;
+	const unsigned char *wanted = p->batcher.policy->is_wanted;
 	__u32 count = e4df_map_count(map), n = 0;
 	struct candidate *list = malloc(((size_t)count + 1) * sizeof(*list));
 
@@ -87,6 +88,8 @@ static errcode_t list_candidates(struct pass *p)
 	for (__u32 i = 0; i < count; i++) {
 		const struct file *f = &p->batcher.files[i];
 
+		if (wanted && !wanted[i])
+			continue;
 		if (e4df_map_inode(map, i)->why == E4DF_MOVABLE &&
 		    e4df_extents_runs(e4df_map_extents(map, i), f->data) >
 			    f->ideal)
@@ -509,7 +512,7 @@ static int has_lost(const struct e4df_map *before, const struct e4df_map *after)
 	return 0;
 }
 
-static void drop_batches(struct e4df_plan *plan, size_t count)
+void plan_drop(struct e4df_plan *plan, size_t count)
 {
 	while (plan->count > count)
 		e4df_batch_release(&plan->batches[--plan->count]);
@@ -535,7 +538,7 @@ static errcode_t one_round(struct e4df_plan *plan, struct e4df_map **map,
 	} else {
 		e4df_map_free(copy);
 		if (!err && plan->count > count) {
-			drop_batches(plan, count);
+			plan_drop(plan, count);
 			err = run_passes(plan, *map, policy, 0);
 		}
 	}
@@ -543,9 +546,8 @@ static errcode_t one_round(struct e4df_plan *plan, struct e4df_map **map,
 	return err;
 }
 
-errcode_t e4df_plan_build(const struct e4df_map *map,
-			  const struct e4df_policy *policy,
-			  struct e4df_plan **ret)
+errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
+		   struct e4df_plan **ret)
 {
 	struct e4df_plan *plan = calloc(1, sizeof(*plan));
 	struct e4df_policy units = *policy;

@@ -8,7 +8,9 @@
  *	plan_choose.c	choosing a place for a file
  *	plan_window.c	clearing it and moving in
  *	plan_xattr.c	what moving an xattr block takes
- *	plan.c		the policy: passes
+ *	plan_layout.h	target layouts, and getting there
+ *	plan.c		passes of all kinds, until none is better
+ *	plan_budget.c	as much of it as may be written
  *
  * With bigalloc all this counts in clusters, from when a batcher is made from
  * the map to when it closes a batch: only there are block extents turned into
@@ -91,6 +93,13 @@ struct batcher {
 	struct e4df_batch *batches; /* (owned) closed ones */
 	size_t batch_count, batch_alloc;
 };
+
+/* plan.c */
+/* Plans without a budget. */
+errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
+		   struct e4df_plan **ret);
+/* Forgets all batches but the first so many. */
+void plan_drop(struct e4df_plan *plan, size_t count);
 
 /* plan_space.c */
 errcode_t space_add_free(struct space *space, blk64_t start, blk64_t len);

@@ -608,7 +608,7 @@ errcode_t sweep_run(struct batcher *b, const struct target *t, int *is_done)
 	if (!err)
 		err = batcher_close(b);
 out:
-	*is_done = !err && !s.is_stuck;
+	*is_done = !err && !s.is_stuck && sweep_is_over(b, t);
 	free(s.choices);
 	free(s.window);
 	free(s.todo);
