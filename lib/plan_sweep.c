@@ -236,13 +236,14 @@ static errcode_t choose_window(struct sweep *s)
 	struct batcher *b = s->b;
 	blk64_t most = b->policy->batch_blocks / BATCH_SHARE, dirty = 0,
 		sum = 0;
-	blk64_t foreign = 0;
+	blk64_t foreign = 0, whole;
 	blk64_t room = b->space.free_blocks > b->promised ?
 			       b->space.free_blocks - b->promised :
 			       0;
 	size_t n = 0, i = 0;
 	errcode_t err = 0;
 
+	whole = most;
 	if (most > room - room / 4)
 		most = room - room / 4; /* mapping blocks need some, too */
 	room /= FREE_SHARE; /* what is in the way must go elsewhere first */
@@ -256,6 +257,9 @@ static errcode_t choose_window(struct sweep *s)
 	while (i < n && !s->skip && !err) {
 		const struct choice *c = &s->choices[i++];
 		blk64_t limit = c->foreign > room ? room : most;
+
+		if (!sum && c->foreign <= room)
+			limit = whole;
 
 		if (sum && (sum >= limit || foreign + c->foreign > room))
 			break;

@@ -207,8 +207,8 @@ static void displaced_xattr(void **state)
 		{ .count = 0 },
 	};
 	const char *goes = "batch 1, copies 0\n"
-			   "  xattr of 12: 0+1@14\n"
-			   "  takes 14+1\n"
+			   "  xattr of 12: 0+1@8\n"
+			   "  takes 8+1\n"
 			   "  gives 6+1\n"
 			   "batch 2, copies 2\n"
 			   "  12: 0+6@2\n"
@@ -226,8 +226,8 @@ static void displaced_xattr(void **state)
 	check_map(maps_drawn_shared(16, fixed, 2, files, apart), &by, "");
 	check_map(maps_drawn_shared(16, fixed, 2, files, together), &by,
 		  "batch 1, copies 0\n"
-		  "  xattr of 13: 0+1@14\n"
-		  "  takes 14+1\n"
+		  "  xattr of 13: 0+1@8\n"
+		  "  takes 8+1\n"
 		  "  gives 6+1\n"
 		  "batch 2, copies 2\n"
 		  "  12: 0+6@2\n"
