@@ -6,10 +6,11 @@
 
 #include "e4df_err.h"
 
-#define FREE_SHARE  2	 /* of the free blocks, for what is in the way */
-#define BATCH_SHARE 2	 /* of a batch's data */
-#define CLEAN_SHARE 2	 /* of a window: enough clean, or not clean, slots */
-#define CHOICES	    8192 /* slots that are compared for a window */
+#define FREE_SHARE  2	  /* of the free blocks, for what is in the way */
+#define BATCH_SHARE 2	  /* of a batch's data */
+#define CLEAN_SHARE 2	  /* of a window: enough clean, or not clean, slots */
+#define CHOICES	    65536 /* slots that are compared for a window */
+#define LIST_SHARE  16	  /* of them, after which they are compared anew */
 
 /*
  * A window is the next slots, in the order of their places, that are not in
@@ -25,6 +26,7 @@ struct sweep {
 	size_t current; /* the slot that is begun, and how much of it */
 	__u32 skip;
 	struct choice *choices; /* (owned) CHOICES */
+	size_t choice, choice_count;
 	struct slot *window;
 	size_t window_count, window_alloc;
 	int must_close; /* before what is reserved can be written */
@@ -201,7 +203,7 @@ static int compare_choices(const void *a, const void *b)
 }
 
 /* The next slots that are not in place, with what is in their way. */
-static size_t list_choices(struct sweep *s)
+static void list_choices(struct sweep *s)
 {
 	size_t n = 0;
 
@@ -224,7 +226,36 @@ static size_t list_choices(struct sweep *s)
 		};
 	}
 	qsort(s->choices, n, sizeof(*s->choices), compare_choices);
-	return n;
+	s->choice_count = n;
+	s->choice = 0;
+}
+
+/*
+ * The next choice, as it is now.  The list is made anew when a part of it is
+ * used, not for each window: so all lists together grow with the slots.
+ */
+static struct choice *next_choice(struct sweep *s, int *may_list)
+{
+	for (;;) {
+		while (s->choice < s->choice_count) {
+			struct choice *c = &s->choices[s->choice];
+			const struct slot *slot = s->todo[c->todo];
+
+			if (*may_list &&
+			    s->choice * LIST_SHARE > s->choice_count)
+				break;
+			if (slot && !sweep_is_in_place(s->b, slot)) {
+				c->foreign = count_foreign(s->b, slot);
+				return c;
+			}
+			s->todo[c->todo] = NULL;
+			s->choice++;
+		}
+		if (!*may_list)
+			return NULL;
+		*may_list = 0;
+		list_choices(s);
+	}
 }
 
 /*
@@ -240,7 +271,8 @@ static errcode_t choose_window(struct sweep *s)
 	blk64_t room = b->space.free_blocks > b->promised ?
 			       b->space.free_blocks - b->promised :
 			       0;
-	size_t n = 0, i = 0;
+	int may_list = 1;
+	struct choice *c;
 	errcode_t err = 0;
 
 	whole = most;
@@ -252,10 +284,8 @@ static errcode_t choose_window(struct sweep *s)
 	s->window_count = 0;
 	if (room && s->skip)
 		err = add_slot(s, s->current, room, &sum);
-	if (room && !err && sum < room && !s->skip)
-		n = list_choices(s);
-	while (i < n && !s->skip && !err) {
-		const struct choice *c = &s->choices[i++];
+	while (room && !err && !s->skip && (sum < room || s->window_count) &&
+	       (c = next_choice(s, &may_list))) {
 		blk64_t limit = c->foreign > room ? room : most;
 
 		if (!sum && c->foreign <= room)
@@ -269,9 +299,9 @@ static errcode_t choose_window(struct sweep *s)
 		foreign += c->foreign;
 		if (c->foreign)
 			dirty += c->len;
+		s->choice++;
 		err = add_slot(s, c->todo, limit, &sum);
 	}
-	s->is_stuck = !err && !s->window_count && (n || s->skip);
 	s->is_over = !s->window_count;
 	return err;
 }
@@ -620,7 +650,8 @@ errcode_t sweep_run(struct batcher *b, const struct target *t, int *is_done)
 	errcode_t err = 0;
 
 	s.todo = malloc((t->count + 1) * sizeof(*s.todo));
-	s.choices = malloc(CHOICES * sizeof(*s.choices));
+	s.choices = malloc((t->count < CHOICES ? t->count + 1 : CHOICES) *
+			   sizeof(*s.choices));
 	if (!s.todo || !s.choices)
 		err = ENOMEM;
 	for (size_t i = 0; i < t->count && !err; i++)

@@ -6,8 +6,8 @@
 
 #include "e4df_err.h"
 
-#define HOLES_TRIED 4  /* the tightest ones, for a file */
-#define WINDOWS_MAX 64 /* files for which others are displaced */
+#define HOLES_TRIED 4	       /* the tightest ones, for a file */
+#define EFFORT	    (1U << 21) /* ranges looked at to displace others */
 #define NEVER	    (1ULL << 44)
 
 /*
@@ -23,7 +23,7 @@ struct whole {
 	unsigned char *moves; /* (owned) [inode] */
 	struct part *parts;   /* (owned) to be placed */
 	size_t count, alloc;
-	unsigned int windows;
+	unsigned int effort;
 };
 
 /* What is to be one run: a file, or what is between two long runs of it. */
@@ -200,7 +200,8 @@ static errcode_t list_parts(struct whole *w)
 		else
 			err = stay(w, i);
 	}
-	qsort(w->parts, w->count, sizeof(*w->parts), compare_parts);
+	if (w->count)
+		qsort(w->parts, w->count, sizeof(*w->parts), compare_parts);
 	return err;
 }
 
@@ -320,8 +321,8 @@ static blk64_t window_price(const struct whole *w, const struct e4df_node *n,
 }
 
 /* The window in one area with the least to displace. */
-static errcode_t slide(const struct whole *w, const struct e4df_range *area,
-		       blk64_t need, blk64_t *best, blk64_t *ret)
+static void slide(struct whole *w, const struct e4df_range *area, blk64_t need,
+		  blk64_t *best, blk64_t *ret)
 {
 	blk64_t end = area->start + area->len, at = area->start, sum = 0;
 	const struct e4df_node *lo, *hi;
@@ -330,6 +331,7 @@ static errcode_t slide(const struct whole *w, const struct e4df_range *area,
 	while (at + need <= end) {
 		while (hi && hi->key < at + need) {
 			sum += window_price(w, hi, need);
+			w->effort++;
 			hi = e4df_treap_ceil(&w->holes.used, hi->key + hi->len);
 		}
 		if (sum < *best) {
@@ -345,7 +347,6 @@ static errcode_t slide(const struct whole *w, const struct e4df_range *area,
 		if (hi && hi->key < at)
 			hi = lo;
 	}
-	return 0;
 }
 
 /* A file that was to stay becomes one that is placed. */
@@ -368,10 +369,10 @@ static errcode_t make_hole(struct whole *w, blk64_t need, blk64_t *ret,
 	blk64_t best = NEVER, at;
 	errcode_t err = 0;
 
-	if (w->windows++ >= WINDOWS_MAX)
+	if (w->effort >= EFFORT)
 		return 0;
-	for (size_t i = 0; i < areas->count && !err; i++)
-		err = slide(w, &areas->v[i], need, &best, ret);
+	for (size_t i = 0; i < areas->count; i++)
+		slide(w, &areas->v[i], need, &best, ret);
 	*is_found = !err && best < NEVER;
 	at = *ret;
 	while (*is_found && !err && at < *ret + need) {

@@ -150,7 +150,8 @@ assert_small_trees()
 # assert_whole_run IMAGE BLOCK-SIZE [INODE...]
 # All that a run promises if there is room and every file can be in one run,
 # but for those inodes, which must stay where they are. Leaves the image
-# defragmented, and the reports in plan.json, run.json and run.err.
+# defragmented, and the reports in plan.json, run.json and run.err. $policy is
+# another option for all runs.
 assert_whole_run()
 {
 	local image=$1 bs=$2 stuck
@@ -163,9 +164,9 @@ assert_whole_run()
 	cp "$image" again.img
 
 	# -n writes nothing, and its prediction is exact.
-	assert_unchanged "$image" assert_exit 0 "$E4OFFDEFRAG" --json -n "$image"
+	assert_unchanged "$image" assert_exit 0 "$E4OFFDEFRAG" ${policy-} --json -n "$image"
 	mv out plan.json
-	assert_exit 0 "$E4OFFDEFRAG" --json -v "$image"
+	assert_exit 0 "$E4OFFDEFRAG" ${policy-} --json -v "$image"
 	mv out run.json
 	mv err run.err
 	sed -n '/^  "after"/,/^  }/p' plan.json >predicted
@@ -201,10 +202,10 @@ assert_whole_run()
 	assert_small_trees "$image" "$bs"
 
 	# The same input gives the same output; a second run changes nothing.
-	assert_exit 0 "$E4OFFDEFRAG" -q again.img
+	assert_exit 0 "$E4OFFDEFRAG" ${policy-} -q again.img
 	cmp "$image" again.img || fail "two runs on the same input differ"
 	rm again.img
-	assert_unchanged "$image" assert_exit 0 "$E4OFFDEFRAG" --json "$image"
+	assert_unchanged "$image" assert_exit 0 "$E4OFFDEFRAG" ${policy-} --json "$image"
 	assert_eq 0 "$(member out bytes_moved)" "bytes moved by a second run"
 	assert_eq 0 "$(member out steps_done)" "steps done by a second run"
 }

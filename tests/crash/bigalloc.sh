@@ -19,7 +19,7 @@ crash()
 # Trees, whose blocks take a cluster each; what is rare.
 mkimg trees 24M -b 1024 -O bigalloc -C 4096 -J size=1
 "$TOOLS/fragment" -s 1 -f 40 -p 60 -m 1024 -k 4 -x trees
-crash trees 10 --each=3
+crash trees 8 --each=3
 
 # Groups with metadata of their own. There is no resize inode: in groups with
 # blocks of 1 KiB it maps, as mke2fs makes it, blocks that are none of its own.
@@ -30,7 +30,7 @@ crash groups 4
 
 # A file of pieces, each within a cluster or across two, that goes to a group
 # whose bitmap was never written.
-mkimg uninit 32M -b 1024 -O bigalloc,^resize_inode -C 4096 -J size=1 -G 1 \
+mkimg uninit 17M -b 1024 -O bigalloc,^resize_inode,^has_journal -C 4096 -G 1 \
 	-g 2048
 seq 10000 19999 >small
 truncate -s 37888 small
@@ -46,6 +46,8 @@ truncate -s 1200000 big
 		echo "punch b2 $((i * 9)) $((i * 9 + i % 7))"
 		echo "fallocate b2 $((i * 9)) $((i * 9 + i % 3))"
 	done
+	echo "write big b3"
+	for i in {1..26}; do echo "write small t$i"; done
 } >commands
 E2FSPROGS_FAKE_TIME=1600000000 debugfs -w -f commands uninit \
 	>/dev/null 2>debugfs.err
@@ -55,7 +57,7 @@ cp uninit moved
 "$E4OFFDEFRAG" -q moved
 ! dumpe2fs moved 2>/dev/null | grep 'Group 1:.*BLOCK_UNINIT' ||
 	fail "nothing moved to group 1"
-crash uninit 1 --random=20
+ordered uninit --batches=1 --random=20
 
 # Without a journal.
 mkimg ordered 16M -b 1024 -O bigalloc,^has_journal -C 4096 -N 256

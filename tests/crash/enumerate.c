@@ -58,6 +58,7 @@ struct options {
 	const char *treesum; /* for mounts of what is ordered */
 	int is_ordered;
 	int is_converted; /* block maps to extents */
+	int is_compact;	  /* everything to the front */
 	int is_lax; /* let the states alone say what is wrong with a run */
 	uint64_t seed;
 	uint64_t each;	  /* at most so many of prefix, single, but */
@@ -140,6 +141,7 @@ static void record_run(struct enumeration *e)
 		.path = "run.img",
 		.journal = e->options->journal,
 		.flags = e->options->is_converted ? E4DF_RUN_CONVERT : 0,
+		.goal = e->options->is_compact ? E4DF_COMPACT : E4DF_DEFRAG,
 		.tap = &tap,
 	};
 	errcode_t err;
@@ -388,6 +390,7 @@ enum {
 	OPT_JOURNAL,
 	OPT_ORDERED,
 	OPT_CONVERT,
+	OPT_COMPACT,
 	OPT_LAX,
 	OPT_SEED,
 	OPT_EACH,
@@ -408,6 +411,7 @@ static const struct option long_options[] = {
 	{ "journal", required_argument, NULL, OPT_JOURNAL },
 	{ "ordered", no_argument, NULL, OPT_ORDERED },
 	{ "convert", no_argument, NULL, OPT_CONVERT },
+	{ "compact", no_argument, NULL, OPT_COMPACT },
 	{ "lax", no_argument, NULL, OPT_LAX },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "each", required_argument, NULL, OPT_EACH },
@@ -426,7 +430,7 @@ static const struct option long_options[] = {
 static _Noreturn void usage(void)
 {
 	die("usage: enumerate --dir=EMPTY-DIRECTORY [--ordered] [--lax] "
-	    "[--convert] "
+	    "[--convert] [--compact] "
 	    "[--treesum=PROGRAM] [--journal=FILE] [--seed=N] [--each=N] "
 	    "[--random=N] [--rounds=N] [--seconds=N] [--mounts=N] "
 	    "[--batches=N] [--reused=N] [--depth=N] "
@@ -461,6 +465,8 @@ static void parse_option(struct options *o, int opt)
 		o->is_ordered = 1;
 	else if (opt == OPT_CONVERT)
 		o->is_converted = 1;
+	else if (opt == OPT_COMPACT)
+		o->is_compact = 1;
 	else if (opt == OPT_LAX)
 		o->is_lax = 1;
 	else if (opt == OPT_ONLY)

@@ -38,7 +38,7 @@ done
 # of 32.
 mkimg old 16M -b 1024 -J size=1 -I 128 -O ^metadata_csum,^64bit,uninit_bg
 "$TOOLS/fragment" -s 3 -f 40 -p 75 -m 2048 -k 1 old
-journaled old "none, 32 bits" --batches=10 --depth=2 --each=6
+journaled old "none, 32 bits" --batches=8 --depth=2 --each=6
 
 # Files of ext3 that become files of ext4.
 small convert 1024 -O ^extent,^64bit

@@ -21,7 +21,7 @@ assert_moves()
 	local image=$1 moved
 
 	cp "$image" moved
-	"$E4OFFDEFRAG" -q moved
+	"$E4OFFDEFRAG" -q --compact moved
 	blocks "$image" >blocks.before
 	blocks moved >blocks.after
 	assert_eq "$(wc -l <blocks.before)" "$(wc -l <blocks.after)" "blocks"
@@ -35,7 +35,7 @@ crash()
 	local image=$1 log=$4
 
 	assert_moves "$image" "$2"
-	journaled "$image" "$log" --batches="$3" --each=5 "${@:5}"
+	journaled "$image" "$log" --compact --batches="$3" --each=5 "${@:5}"
 }
 
 # Old inodes, each with a block of its own; no checksums.
@@ -61,8 +61,8 @@ mkimg alone 12M -b 1024 -I 128 -O ^has_journal,^metadata_csum
 "$TOOLS/fragment" -s 1 -f 60 -p 75 -m 512 -k 4 alone
 "$TOOLS/share" -s 1 -b 60 -n 1 alone
 assert_moves alone 10
-ordered alone --batches=3 --each=5
+ordered alone --compact --batches=3 --each=5
 mkimg sums 12M -b 1024 -O ^has_journal
 "$TOOLS/fragment" -s 2 -f 90 -p 75 -m 512 -k 4 sums
 "$TOOLS/share" -s 2 -b 30 -n 2 sums
-ordered sums --batches=3 --each=5
+ordered sums --compact --batches=3 --each=5

@@ -27,12 +27,12 @@ fault()
 # With checksums, and mapping blocks.
 mkimg one 6M -b 1024 -J size=1 -N 128
 "$TOOLS/fragment" -s 1 -f 12 -p 75 -m 700 -k 2 one
-fault one 10
+fault one 8
 
 # Blocks of 4 KiB, no checksums, one group.
 mkimg old 10M -b 4096 -J size=4 -N 128 -O ^metadata_csum,^64bit
 "$TOOLS/fragment" -s 2 -f 30 -p 75 -m 512 -k 12 old
-fault old 8
+fault old 6
 
 # Without a journal the metadata are written in order.  (With dir_index, e2fsck
 # -p would give a large directory an index.)
