@@ -345,6 +345,11 @@ const struct e4df_extent *e4df_map_extents(const struct e4df_map *map,
 	return map->extents + map->inodes[index].first;
 }
 
+const struct e4df_extent *e4df_map_all_extents(const struct e4df_map *map)
+{
+	return map->extents;
+}
+
 const struct e4df_runs *e4df_map_fixed(const struct e4df_map *map)
 {
 	return &map->fixed;

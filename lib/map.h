@@ -126,6 +126,8 @@ const struct e4df_inode *e4df_map_inode(const struct e4df_map *map,
 /* data extents by lblk, then the mapping blocks, parents first */
 const struct e4df_extent *e4df_map_extents(const struct e4df_map *map,
 					   __u32 index);
+/* those of all inodes; an inode's begin at `first` */
+const struct e4df_extent *e4df_map_all_extents(const struct e4df_map *map);
 /* metadata, and all blocks of inodes that are not movable */
 const struct e4df_runs *e4df_map_fixed(const struct e4df_map *map);
 /* the ranges between the fixed blocks, in which everything can move */

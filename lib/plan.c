@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "e4df_err.h"
-#include "plan_priv.h"
+#include "plan_layout.h"
 
 struct e4df_plan {
 	struct e4df_batch *batches; /* (owned) */
@@ -76,6 +76,7 @@ static int compare_candidates(const void *a, const void *b)
 static errcode_t list_candidates(struct pass *p)
 {
 	const struct e4df_map *map = p->batcher.map;
+	const unsigned char *wanted = p->batcher.policy->is_wanted;
 	__u32 count = e4df_map_count(map), n = 0;
 	struct candidate *list = malloc(((size_t)count + 1) * sizeof(*list));
 
@@ -87,6 +88,8 @@ static errcode_t list_candidates(struct pass *p)
 	for (__u32 i = 0; i < count; i++) {
 		const struct file *f = &p->batcher.files[i];
 
+		if (wanted && !wanted[i])
+			continue;
 		if (e4df_map_inode(map, i)->why == E4DF_MOVABLE &&
 		    e4df_extents_runs(e4df_map_extents(map, i), f->data) >
 			    f->ideal)
@@ -267,18 +270,28 @@ static errcode_t keep_pass(struct e4df_plan *plan, struct batcher *b,
 }
 
 /*
- * Was a file broken up to clear a window, and not made whole again?  Such
- * files are added to those that must stay whole.
+ * Has any file more excess runs than in the map?  Such files are added to
+ * those that must not be displaced in pieces, unless is_whole is NULL.
  */
-static int has_broken(const struct batcher *b, unsigned char *is_whole)
+static int has_worse(const struct batcher *b, unsigned char *is_whole)
 {
 	int is_any = 0;
 
-	for (size_t i = 0; i < b->broken_count; i++)
-		if (!batcher_is_ideal(b, b->broken[i])) {
-			is_whole[b->broken[i]] = 1;
-			is_any = 1;
-		}
+	for (__u32 i = 0; i < e4df_map_count(b->map); i++) {
+		const struct file *f = &b->files[i];
+		__u32 runs;
+
+		if (!f->v)
+			continue;
+		runs = e4df_extents_runs(f->v, f->data);
+		if (runs <= f->ideal ||
+		    runs <= e4df_extents_runs(e4df_map_extents(b->map, i),
+					      e4df_map_inode(b->map, i)->data))
+			continue;
+		is_any = 1;
+		if (is_whole)
+			is_whole[i] = 1;
+	}
 	return is_any;
 }
 
@@ -298,7 +311,7 @@ static errcode_t try_pass(struct e4df_plan *plan, struct e4df_map *map,
 		if (before)
 			err = run_pass(&p);
 	}
-	*is_harmful = !err && has_broken(&p.batcher, is_whole);
+	*is_harmful = !err && has_worse(&p.batcher, is_whole);
 	*is_better = !err && !*is_harmful && before &&
 		     count_excess(&p.batcher) < before;
 	if (*is_better)
@@ -374,14 +387,173 @@ static errcode_t tree_pass(struct e4df_plan *plan, struct e4df_map *map,
 	return err;
 }
 
-errcode_t e4df_plan_build(const struct e4df_map *map,
-			  const struct e4df_policy *policy,
-			  struct e4df_plan **ret)
+/*
+ * One pass of a target layout.  It counts only if the layout is better by its
+ * own figures, so the passes come to an end.  Files for which there was no
+ * room may be left in more pieces, which later passes have to make good.
+ */
+static errcode_t layout_pass(struct e4df_plan *plan, struct e4df_map *map,
+			     const struct e4df_policy *policy, int *is_better)
+{
+	struct layout_figures before, after;
+	struct target target = { .v = NULL };
+	struct batcher b;
+	int is_done;
+	errcode_t err = batcher_init(&b, map, policy);
+
+	*is_better = 0;
+	if (!err)
+		err = layout_measure(&b, &before);
+	if (err ||
+	    (policy->goal == E4DF_OPTIMIZE && layout_is_orderly(&b, &before)))
+		goto out;
+	err = target_init(&target, &b);
+	if (!err)
+		err = layout_make(&target, &b, 0);
+	if (!err)
+		err = sweep_run(&b, &target, &is_done);
+	if (!err)
+		err = layout_measure(&b, &after);
+	*is_better = !err && b.batch_count &&
+		     layout_is_better(&b, &after, &before);
+	if (*is_better)
+		err = keep_pass(plan, &b, map);
+out:
+	target_release(&target);
+	batcher_release(&b);
+	return err;
+}
+
+/* Holds the listed files still from now on. */
+static errcode_t pin_listed(struct e4df_map *map,
+			    const struct e4df_policy *policy)
+{
+	__u32 *pins =
+		malloc(((size_t)policy->order_listed + 1) * sizeof(*pins));
+	size_t count = 0;
+	errcode_t err;
+
+	if (!pins)
+		return ENOMEM;
+	for (__u32 i = 0; i < policy->order_listed; i++)
+		if (e4df_map_inode(map, policy->order[i])->why == E4DF_MOVABLE)
+			pins[count++] = policy->order[i];
+	err = e4df_map_pin(map, pins, count, E4DF_WHY_NO_ROOM);
+	free(pins);
+	return err;
+}
+
+/*
+ * The listed files first.  Others may be broken up on the way, which the
+ * passes that follow have to make good.
+ */
+static errcode_t order_pass(struct e4df_plan *plan, struct e4df_map *map,
+			    const struct e4df_policy *policy, int *is_reached,
+			    int *is_better)
+{
+	struct target target = { .v = NULL };
+	struct batcher b;
+	int is_done = 0;
+	errcode_t err = batcher_init(&b, map, policy);
+
+	if (!err)
+		err = target_init(&target, &b);
+	if (!err)
+		err = layout_make(&target, &b, LAYOUT_ORDER);
+	if (!err && sweep_is_over(&b, &target))
+		is_done = 1;
+	else if (!err)
+		err = sweep_run(&b, &target, &is_done);
+	*is_reached = !err && is_done;
+	*is_better = *is_reached && b.batch_count;
+	if (*is_better)
+		err = keep_pass(plan, &b, map);
+	target_release(&target);
+	batcher_release(&b);
+	return err || !is_done ? err : pin_listed(map, policy);
+}
+
+#define WITH_LAYOUT 0x1
+
+/* Passes of all kinds, until none is better. */
+static errcode_t run_passes(struct e4df_plan *plan, struct e4df_map *map,
+			    const struct e4df_policy *policy,
+			    unsigned int flags)
+{
+	int is_better = 1;
+	errcode_t err = 0;
+
+	while (!err && is_better) {
+		is_better = 0;
+		if (flags & WITH_LAYOUT)
+			err = layout_pass(plan, map, policy, &is_better);
+		if (!err && !is_better)
+			err = one_pass(plan, map, policy, 0, &is_better);
+		if (!err && !is_better)
+			err = one_pass(plan, map, policy, CHOOSE_PIECES,
+				       &is_better);
+		if (!err && !is_better)
+			err = tree_pass(plan, map, policy, &is_better);
+	}
+	return err;
+}
+
+/* Has any file more excess runs than it had? */
+static int has_lost(const struct e4df_map *before, const struct e4df_map *after)
+{
+	for (__u32 i = 0; i < e4df_map_count(before); i++) {
+		struct e4df_shape a, b;
+
+		e4df_map_measure(before, i, &a);
+		e4df_map_measure(after, i, &b);
+		if (b.runs > b.ideal && b.runs > a.runs)
+			return 1;
+	}
+	return 0;
+}
+
+void plan_drop(struct e4df_plan *plan, size_t count)
+{
+	while (plan->count > count)
+		e4df_batch_release(&plan->batches[--plan->count]);
+}
+
+/*
+ * With layouts, if in the end no file has lost by it; else without.  Both
+ * begin with the same map, so that where neither changes anything a second
+ * run does not either.
+ */
+static errcode_t one_round(struct e4df_plan *plan, struct e4df_map **map,
+			   const struct e4df_policy *policy, int *is_better)
+{
+	size_t count = plan->count;
+	struct e4df_map *copy = NULL;
+	errcode_t err = e4df_map_clone(*map, &copy);
+
+	if (!err)
+		err = run_passes(plan, copy, policy, WITH_LAYOUT);
+	if (!err && plan->count > count && !has_lost(*map, copy)) {
+		e4df_map_free(*map);
+		*map = copy;
+	} else {
+		e4df_map_free(copy);
+		if (!err && plan->count > count) {
+			plan_drop(plan, count);
+			err = run_passes(plan, *map, policy, 0);
+		}
+	}
+	*is_better = !err && plan->count > count;
+	return err;
+}
+
+errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
+		   struct e4df_plan **ret)
 {
 	struct e4df_plan *plan = calloc(1, sizeof(*plan));
 	struct e4df_policy units = *policy;
 	struct e4df_map *copy = NULL;
 	int is_better = 1;
+	int is_ordered = policy->goal != E4DF_DEFRAG || !policy->order_listed;
 	errcode_t err;
 
 	if (!plan)
@@ -391,12 +563,12 @@ errcode_t e4df_plan_build(const struct e4df_map *map,
 	if (!err)
 		err = xattr_pin(copy, policy);
 	while (!err && is_better) {
-		err = one_pass(plan, copy, &units, 0, &is_better);
+		is_better = 0;
+		if (!is_ordered)
+			err = order_pass(plan, copy, &units, &is_ordered,
+					 &is_better);
 		if (!err && !is_better)
-			err = one_pass(plan, copy, &units, CHOOSE_PIECES,
-				       &is_better);
-		if (!err && !is_better)
-			err = tree_pass(plan, copy, &units, &is_better);
+			err = one_round(plan, &copy, &units, &is_better);
 	}
 	e4df_map_free(copy);
 	if (err)

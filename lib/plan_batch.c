@@ -17,6 +17,15 @@ static errcode_t init_file(struct batcher *b, __u32 index)
 	f->blocks = (__u32)e4df_extents_blocks(e4df_map_extents(b->map, index),
 					       inode->data);
 	f->ideal = e4df_map_ideal(b->map, f->blocks);
+	if (b->policy->good_run >> b->bits && f->ideal) {
+		__u32 goal = whole_goal(e4df_map_extents(b->map, index),
+					f->data,
+					b->policy->good_run >> b->bits);
+
+		f->has_long = goal > f->ideal;
+		if (f->has_long)
+			f->ideal = goal;
+	}
 	f->switches = inode->kind == E4DF_XATTR ?
 			      xattr_switches(b->blocks, index) :
 			      1;

@@ -4,10 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define OWN_RUNS      4	   /* longest runs of a file that may stay */
-#define WINDOW_RANGES 8192 /* used ranges looked at for a window */
-#define SPARE_SHARE   4	   /* of a batch's data, cleared at once */
-#define PIECE_COST    8	   /* blocks: a piece displaced costs metadata */
+#define OWN_RUNS      4		 /* longest runs of a file that may stay */
+#define WINDOW_RANGES 8192	 /* used ranges looked at for a window */
+#define SPARE_SHARE   4		 /* of a batch's data, cleared at once */
+#define EFFORT	      (1U << 25) /* ranges looked at in one pass */
+#define PIECE_COST    8		 /* blocks: a piece displaced costs metadata */
 
 /* A cost that is not paid; a sum of WINDOW_RANGES such fits 64 bits. */
 #define NEVER (1ULL << 44)
@@ -83,9 +84,11 @@ static blk64_t cost_of(const struct batcher *b, const struct e4df_node *n,
 		return NEVER;
 	if (n->lblk == LBLK_TREE)
 		return PIECE_COST;
-	if (!batcher_is_ideal(b, n->owner))
-		return PIECE_COST +
-		       (choose_is_placeable(b, n->owner) ? 0 : len);
+	if (!batcher_is_ideal(b, n->owner)) {
+		if (choose_is_placeable(b, n->owner))
+			return PIECE_COST;
+		return f->is_whole ? NEVER : PIECE_COST + len;
+	}
 	if (f->blocks > blocks || f->ideal > 1)
 		return NEVER;
 	if (e4df_treap_longest(&b->space.free_at) < f->blocks) {
@@ -234,8 +237,8 @@ static void slide(const struct obstacle *v, __u32 count, blk64_t from,
 }
 
 /* The cheapest window near the goal; far away only if there is none. */
-static errcode_t try_windows(const struct batcher *b, blk64_t goal,
-			     blk64_t blocks, blk64_t len, struct place *best)
+static errcode_t try_windows(struct batcher *b, blk64_t goal, blk64_t blocks,
+			     blk64_t len, struct place *best)
 {
 	const struct e4df_runs *areas = e4df_map_areas(b->map);
 	size_t first = e4df_runs_find(areas, goal);
@@ -263,6 +266,7 @@ static errcode_t try_windows(const struct batcher *b, blk64_t goal,
 				break;
 			slide(v, count, at, end, len, blocks, &found);
 			seen += count;
+			b->effort += count;
 			at = count == WINDOW_RANGES ? v[WINDOW_RANGES / 2].end :
 						      end;
 			free(v);
@@ -354,8 +358,8 @@ blk64_t choose_goal(const struct batcher *b, __u32 inode)
  * A window is chosen larger than needed, so that the files that follow find
  * room as well; where that is too much, as large as needed.
  */
-static errcode_t try_clearing(const struct batcher *b, blk64_t goal,
-			      blk64_t blocks, struct place *best)
+static errcode_t try_clearing(struct batcher *b, blk64_t goal, blk64_t blocks,
+			      struct place *best)
 {
 	blk64_t spare = b->policy->batch_blocks / SPARE_SHARE;
 	errcode_t err = 0;
@@ -386,7 +390,8 @@ errcode_t choose_place(struct batcher *b, __u32 inode, unsigned int flags,
 			offer(ret, start, f->blocks, f->blocks, 0);
 		if (ret->cost < NEVER || flags & CHOOSE_CLEAR)
 			try_own_runs(b, inode, &dense, ret);
-		if (ret->cost >= NEVER && flags & CHOOSE_CLEAR)
+		if (ret->cost >= NEVER && flags & CHOOSE_CLEAR &&
+		    b->effort < EFFORT)
 			err = try_clearing(b, goal, f->blocks, ret);
 	}
 	if (ret->cost >= NEVER && flags & CHOOSE_PIECES)

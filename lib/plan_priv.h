@@ -8,7 +8,9 @@
  *	plan_choose.c	choosing a place for a file
  *	plan_window.c	clearing it and moving in
  *	plan_xattr.c	what moving an xattr block takes
- *	plan.c		the policy: passes
+ *	plan_layout.h	target layouts, and getting there
+ *	plan.c		passes of all kinds, until none is better
+ *	plan_budget.c	as much of it as may be written
  *
  * With bigalloc all this counts in clusters, from when a batcher is made from
  * the map to when it closes a batch: only there are block extents turned into
@@ -48,6 +50,7 @@ struct file {
 			   * inode tables; an xattr block itself */
 	__u32 cuts;	  /* with bigalloc: extents that it has anyway */
 	__u32 dirty;	  /* 1 + index into batcher->dirty; 0 = clean */
+	int has_long;	  /* runs that are not moved to be joined */
 	int is_waiting;	  /* for its window: must not be disturbed */
 	int is_whole;	  /* must not be displaced in pieces (again) */
 };
@@ -85,12 +88,21 @@ struct batcher {
 	__u32 *broken;	     /* (owned) contiguous files displaced
 					 * in pieces: to be placed again */
 	size_t broken_count, broken_alloc;
+	__u64 effort;		    /* spent on looking for windows */
 	__u32 serial;		    /* number of the open batch, from 1 */
 	struct e4df_batch *batches; /* (owned) closed ones */
 	size_t batch_count, batch_alloc;
 };
 
+/* plan.c */
+/* Plans without a budget. */
+errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
+		   struct e4df_plan **ret);
+/* Forgets all batches but the first so many. */
+void plan_drop(struct e4df_plan *plan, size_t count);
+
 /* plan_space.c */
+errcode_t space_add_free(struct space *space, blk64_t start, blk64_t len);
 errcode_t space_init(struct space *space, const struct e4df_map *map);
 void space_release(struct space *space);
 /* Free blocks become a used range. */
@@ -109,6 +121,11 @@ int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
 /* The shortest free run of len or more; else the longest there is. */
 int space_find_tight(const struct space *space, blk64_t len, blk64_t *ret,
 		     blk64_t *ret_len);
+/* The end of the last free run of len or more. */
+int space_find_last(const struct space *space, blk64_t len, blk64_t *ret);
+/* The end of the last free run, len blocks of it if it has so many. */
+int space_find_rear(const struct space *space, blk64_t len, blk64_t *ret,
+		    blk64_t *ret_len);
 
 /* plan_mapping.c */
 
@@ -212,6 +229,12 @@ errcode_t choose_place(struct batcher *b, __u32 inode, unsigned int flags,
 errcode_t window_clear(struct batcher *b, __u32 inode,
 		       const struct place *place, errcode_t (*flush)(void *ctx),
 		       void *ctx, int *is_done);
+
+/* The number of blocks that the file has before a logical one. */
+blk64_t window_dense(const struct batcher *b, __u32 inode, __u32 lblk);
+
+/* plan_whole.c: runs that the file is to have; 1 if none of them is long. */
+__u32 whole_goal(const struct e4df_extent *v, __u32 count, blk64_t good_run);
 
 /* Gives a reserved place back. */
 errcode_t window_abandon(struct batcher *b, const struct place *place);

@@ -3,7 +3,7 @@
 
 #include "e4df_err.h"
 
-static errcode_t add_free(struct space *space, blk64_t start, blk64_t len)
+errcode_t space_add_free(struct space *space, blk64_t start, blk64_t len)
 {
 	errcode_t err = e4df_treap_insert(&space->free_at, start, len, 0, 0);
 
@@ -39,7 +39,8 @@ errcode_t space_init(struct space *space, const struct e4df_map *map)
 
 	*space = (struct space){ .free_blocks = e4df_runs_blocks(unused) };
 	for (size_t i = 0; i < unused->count && !err; i++)
-		err = add_free(space, unused->v[i].start, unused->v[i].len);
+		err = space_add_free(space, unused->v[i].start,
+				     unused->v[i].len);
 	for (__u32 i = 0; i < e4df_map_count(map) && !err; i++)
 		if (e4df_map_inode(map, i)->why == E4DF_MOVABLE)
 			err = add_file(space, map, i);
@@ -66,9 +67,9 @@ errcode_t space_take(struct space *space, blk64_t start, blk64_t len,
 	end = n->key + n->len;
 	drop_free(space, from, n->len);
 	if (from < start)
-		err = add_free(space, from, start - from);
+		err = space_add_free(space, from, start - from);
 	if (!err && end > start + len)
-		err = add_free(space, start + len, end - start - len);
+		err = space_add_free(space, start + len, end - start - len);
 	space->free_blocks -= len;
 	return err ? err :
 		     e4df_treap_insert(&space->used, start, len, owner, lblk);
@@ -147,7 +148,7 @@ errcode_t space_give(struct space *space, blk64_t start, blk64_t len)
 		len += n->len;
 		drop_free(space, n->key, n->len);
 	}
-	return add_free(space, start, len);
+	return space_add_free(space, start, len);
 }
 
 const struct e4df_node *space_owner(const struct space *space, blk64_t blk)
@@ -180,5 +181,27 @@ int space_find_tight(const struct space *space, blk64_t len, blk64_t *ret,
 		return 0;
 	*ret = n->len; /* the start: see struct space */
 	*ret_len = n->key;
+	return 1;
+}
+
+int space_find_last(const struct space *space, blk64_t len, blk64_t *ret)
+{
+	const struct e4df_node *n = e4df_treap_fit_last(&space->free_at, len);
+
+	if (n)
+		*ret = n->key + n->len - len;
+	return n != NULL;
+}
+
+int space_find_rear(const struct space *space, blk64_t len, blk64_t *ret,
+		    blk64_t *ret_len)
+{
+	const struct e4df_node *n =
+		e4df_treap_floor(&space->free_at, UINT64_MAX);
+
+	if (!n)
+		return 0;
+	*ret_len = n->len < len ? n->len : len;
+	*ret = n->key + n->len - *ret_len;
 	return 1;
 }

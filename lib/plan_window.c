@@ -153,8 +153,7 @@ static errcode_t displace_owner(struct clearing *c, __u32 owner, blk64_t at,
 	return 0;
 }
 
-/* The number of blocks that the file has before a logical one. */
-static blk64_t dense_of(const struct batcher *b, __u32 inode, __u32 lblk)
+blk64_t window_dense(const struct batcher *b, __u32 inode, __u32 lblk)
 {
 	const struct e4df_extent *v = batcher_layout(b, inode);
 	blk64_t sum = 0;
@@ -193,7 +192,8 @@ static errcode_t clear_range(struct clearing *c, const struct e4df_node *n,
 			err = batcher_displace_tree(b, owner, at);
 		return err;
 	}
-	if (owner == c->inode && dense_of(b, owner, lblk) - from + start == at)
+	if (owner == c->inode &&
+	    window_dense(b, owner, lblk) - from + start == at)
 		return 0; /* stays */
 	*next = at;
 	if (owner != c->inode) {

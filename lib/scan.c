@@ -1,26 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "scan.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster.h"
 #include "e4df_err.h"
 #include "scan_priv.h"
-
-#define DAMAGE_TOLD 10 /* findings named before only counting */
-
-/* One owner's claim on a range of clusters. */
-struct claim {
-	blk64_t pblk;
-	__u32 len;
-	__u32 inode; /* index into the map, or NOBODY */
-};
-
-#define NOBODY UINT32_MAX /* the file system itself */
 
 void e4df_scan_damage(struct scan *s, ext2_ino_t ino, blk64_t blk,
 		      const char *format, ...)
@@ -28,7 +15,7 @@ void e4df_scan_damage(struct scan *s, ext2_ino_t ino, blk64_t blk,
 	char text[256];
 	va_list args;
 
-	if (s->damage++ >= DAMAGE_TOLD)
+	if (s->damage++ >= SCAN_DAMAGE_TOLD)
 		return;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
@@ -40,131 +27,6 @@ int e4df_scan_is_in_range(const struct scan *s, blk64_t pblk, blk64_t len)
 {
 	return pblk >= s->geometry.first_block && pblk < s->geometry.blocks &&
 	       len <= s->geometry.blocks - pblk;
-}
-
-static int compare_claims(const void *a, const void *b)
-{
-	const struct claim *x = a, *y = b;
-
-	if (x->pblk != y->pblk)
-		return x->pblk < y->pblk ? -1 : 1;
-	return (x->inode > y->inode) - (x->inode < y->inode);
-}
-
-struct claims {
-	struct claim *v; /* (owned) */
-	size_t count;
-};
-
-static void add_claim(struct claims *claims, __u32 inode, blk64_t first,
-		      blk64_t len)
-{
-	claims->v[claims->count++] = (struct claim){
-		.pblk = first,
-		.len = (__u32)len,
-		.inode = inode,
-	};
-}
-
-/* Is the first cluster of e[1] the last of e[0], and rightly so? */
-static int is_in_same_cluster(const struct scan *s, ext2_ino_t ino,
-			      const struct e4df_extent *e)
-{
-	blk64_t last = e[0].pblk + e[0].len - 1;
-
-	if (!s->bits || last >> s->bits != e[1].pblk >> s->bits)
-		return 0;
-	return ino == EXT2_BAD_INO ||
-	       (e[0].lblk + (e[0].len - 1)) >> s->bits == e[1].lblk >> s->bits;
-}
-
-/*
- * Several extents of a file may lie in one cluster, if they do so by the rule
- * (cluster.h); its mapping blocks have one each.  Bad blocks are where they
- * are.
- */
-static void claim_inode(struct scan *s, struct claims *claims, __u32 index)
-{
-	const struct e4df_inode *inode = e4df_map_inode(s->map, index);
-	const struct e4df_extent *e = e4df_map_extents(s->map, index);
-	__u32 bad = inode->data;
-
-	if (inode->ino != EXT2_BAD_INO)
-		bad = e4df_cluster_find_bad(e, inode->data, s->bits);
-	if (bad < inode->data)
-		e4df_scan_damage(s, inode->ino, e[bad].pblk,
-				 "logical block %u is not at its place in a "
-				 "cluster",
-				 e[bad].lblk);
-	for (__u32 i = 0; i < inode->data + inode->tree; i++) {
-		blk64_t first = e[i].pblk >> s->bits;
-		blk64_t end = ((e[i].pblk + e[i].len - 1) >> s->bits) + 1;
-
-		if (i && i < inode->data &&
-		    is_in_same_cluster(s, inode->ino, &e[i - 1]))
-			first++;
-		if (end > first)
-			add_claim(claims, index, first, end - first);
-	}
-}
-
-static errcode_t list_claims(struct scan *s, struct claims *claims)
-{
-	size_t count = s->fixed.count;
-
-	for (__u32 i = 0; i < e4df_map_count(s->map); i++) {
-		const struct e4df_inode *inode = e4df_map_inode(s->map, i);
-
-		count += inode->data + inode->tree;
-	}
-	claims->v = malloc((count + 1) * sizeof(*claims->v));
-	if (!claims->v)
-		return ENOMEM;
-	for (size_t i = 0; i < s->fixed.count; i++) {
-		const struct e4df_range *r = &s->fixed.v[i];
-		blk64_t first = r->start >> s->bits;
-
-		add_claim(claims, NOBODY, first,
-			  ((r->start + r->len - 1) >> s->bits) + 1 - first);
-	}
-	for (__u32 i = 0; i < e4df_map_count(s->map); i++)
-		claim_inode(s, claims, i);
-	qsort(claims->v, claims->count, sizeof(*claims->v), compare_claims);
-	return 0;
-}
-
-static ext2_ino_t claimant(struct scan *s, const struct claim *c)
-{
-	return c->inode == NOBODY ? 0 : e4df_map_inode(s->map, c->inode)->ino;
-}
-
-/* Every cluster once: the sorted claims as ranges of used clusters. */
-static errcode_t check_claims(struct scan *s, struct e4df_runs *used)
-{
-	const struct claim *last = NULL;
-	struct claims claims = { .v = NULL };
-	errcode_t err = list_claims(s, &claims);
-
-	for (size_t i = 0; i < claims.count && !err; i++) {
-		const struct claim *c = &claims.v[i];
-
-		if (last && c->pblk < last->pblk + last->len) {
-			ext2_ino_t other = claimant(s, last);
-			char whose[32] = "metadata";
-
-			if (other)
-				snprintf(whose, sizeof(whose), "inode %u",
-					 other);
-			e4df_scan_damage(s, claimant(s, c), c->pblk << s->bits,
-					 "block claimed twice, also by %s",
-					 whose);
-			continue;
-		}
-		last = c;
-		err = e4df_runs_push(used, c->pblk, c->len);
-	}
-	free(claims.v);
-	return err;
 }
 
 /* As the kernel does: a number that makes no sense is none. */
@@ -201,6 +63,7 @@ static void release(struct scan *s)
 	free(s->deep);
 	free(s->nodes);
 	free(s->pieces);
+	free(s->chunks);
 	free(s->xattrs);
 	for (int t = 0; t < E4DF_QUOTA_TYPES; t++)
 		free(s->quotas[t].v);
@@ -263,7 +126,7 @@ static errcode_t run_steps(struct scan *s)
 	if (!err)
 		err = e4df_scan_xattrs(s);
 	if (!err)
-		err = check_claims(s, &used);
+		err = e4df_scan_claims(s, &used);
 	if (!err)
 		err = e4df_scan_bitmaps(s, &used);
 	if (!err)

@@ -6,6 +6,12 @@
  * physical order.  Every block is claimed once; at the end the claims must
  * equal the block bitmaps, and the used inodes the inode bitmaps, with all
  * counts and checksums right: what e2fsck's passes 1 and 5 would catch.
+ *
+ * Memory besides the map's: while mapping blocks are read, 16 bytes for each
+ * extent that they tell of and 32 for each of them; then 4 bytes for each
+ * extent, and 16 for those of one region of the device; 16 for each range of
+ * used blocks.  Buffers of 1 MiB; what is read ahead, about 8 MiB, waits in
+ * the kernel's cache.  One thread: reads are issued in one order.
  */
 #ifndef E4DF_SCAN_H
 #define E4DF_SCAN_H

@@ -52,14 +52,15 @@ errcode_t e4df_scan_group_metadata(struct scan *s)
 					 "of the descriptor",
 					 g);
 		err = claim_copies(s, g);
-		if (!err)
-			err = claim(s, g, ext2fs_block_bitmap_loc(fs, g), 1);
-		if (!err)
-			err = claim(s, g, ext2fs_inode_bitmap_loc(fs, g), 1);
-		if (!err)
-			err = claim(s, g, ext2fs_inode_table_loc(fs, g),
-				    fs->inode_blocks_per_group);
 	}
+	/* Each kind for itself: with flex_bg they lie side by side. */
+	for (dgrp_t g = 0; g < s->geometry.groups && !err; g++)
+		err = claim(s, g, ext2fs_block_bitmap_loc(fs, g), 1);
+	for (dgrp_t g = 0; g < s->geometry.groups && !err; g++)
+		err = claim(s, g, ext2fs_inode_bitmap_loc(fs, g), 1);
+	for (dgrp_t g = 0; g < s->geometry.groups && !err; g++)
+		err = claim(s, g, ext2fs_inode_table_loc(fs, g),
+			    fs->inode_blocks_per_group);
 	if (!err && ext2fs_has_feature_mmp(fs->super))
 		err = claim(s, 0, fs->super->s_mmp_block, 1);
 	/* Without sane group metadata nothing else can be read. */
@@ -71,14 +72,30 @@ errcode_t e4df_scan_group_metadata(struct scan *s)
 	return err;
 }
 
+/* Sets the bits [from, to). */
+static void set_bits(unsigned char *bitmap, unsigned int from, unsigned int to)
+{
+	for (; from < to && from % 8; from++)
+		bitmap[from / 8] |= (unsigned char)(1 << from % 8);
+	if (to - from >= 8) {
+		memset(bitmap + from / 8, 0xff, (to - from) / 8);
+		from += (to - from) / 8 * 8;
+	}
+	for (; from < to; from++)
+		bitmap[from / 8] |= (unsigned char)(1 << from % 8);
+}
+
 /*
- * Sets the bits of one group's clusters that the ranges touch; these count in
- * units of which 2^bits are a cluster.
+ * The clusters [first, first + count) that the ranges touch; these count in
+ * units of which 2^bits are a cluster.  Sets their bits, unless bitmap is
+ * NULL.  Returns how many there are, one in two ranges twice.
  */
-static void paint(const struct e4df_runs *ranges, unsigned int bits,
-		  blk64_t first, unsigned int count, unsigned char *bitmap)
+static unsigned int paint(const struct e4df_runs *ranges, unsigned int bits,
+			  blk64_t first, unsigned int count,
+			  unsigned char *bitmap)
 {
 	size_t i = e4df_runs_find(ranges, first << bits);
+	unsigned int sum = 0;
 
 	for (; i < ranges->count; i++) {
 		const struct e4df_range *r = &ranges->v[i];
@@ -91,19 +108,12 @@ static void paint(const struct e4df_runs *ranges, unsigned int bits,
 			at = first;
 		if (end > first + count)
 			end = first + count;
-		for (; at < end; at++)
-			bitmap[(at - first) / 8] |=
-				(unsigned char)(1 << (at - first) % 8);
+		sum += (unsigned int)(end - at);
+		if (bitmap)
+			set_bits(bitmap, (unsigned int)(at - first),
+				 (unsigned int)(end - first));
 	}
-}
-
-static unsigned int count_zeros(const unsigned char *bitmap, unsigned int bits)
-{
-	unsigned int zeros = 0;
-
-	for (unsigned int i = 0; i < bits; i++)
-		zeros += !(bitmap[i / 8] & 1 << i % 8);
-	return zeros;
+	return sum;
 }
 
 /* The first bit that differs, `bits` if none does. */
@@ -112,6 +122,8 @@ static unsigned int first_difference(const unsigned char *a,
 {
 	unsigned int i = 0;
 
+	if (!memcmp(a, b, bits / 8))
+		i = bits / 8 * 8;
 	while (i + 8 <= bits && a[i / 8] == b[i / 8])
 		i += 8;
 	while (i < bits && !((a[i / 8] ^ b[i / 8]) & 1 << i % 8))
@@ -128,37 +140,6 @@ int e4df_scan_is_padded(const struct scan *s, const unsigned char *bitmap,
 	return bits == s->geometry.block_size * 8;
 }
 
-/* A group whose bitmap was never written holds nothing but metadata. */
-static errcode_t read_bitmap(struct scan *s, dgrp_t group, blk64_t first,
-			     unsigned int count, unsigned char *buf)
-{
-	blk64_t blk = ext2fs_block_bitmap_loc(s->fs, group);
-	errcode_t err;
-
-	if (ext2fs_has_group_desc_csum(s->fs) &&
-	    ext2fs_bg_flags_test(s->fs, group, EXT2_BG_BLOCK_UNINIT)) {
-		memset(buf, 0, s->geometry.block_size);
-		paint(&s->fixed, s->bits, first, count, buf);
-		return 0;
-	}
-	err = e4df_gate_read(s->gate, blk, 1, buf);
-	if (err)
-		return err;
-	if (!ext2fs_block_bitmap_csum_verify(
-		    s->fs, group, (char *)buf,
-		    (int)((s->geometry.blocks_per_group >> s->bits) / 8)))
-		e4df_scan_damage(s, 0, blk,
-				 "group %u: wrong checksum of the "
-				 "block bitmap",
-				 group);
-	if (!e4df_scan_is_padded(s, buf, count))
-		e4df_scan_damage(s, 0, blk,
-				 "group %u: bits behind the end of the block "
-				 "bitmap are not set",
-				 group);
-	return 0;
-}
-
 /* The group's clusters, with one at its end that is not whole. */
 static unsigned int clusters_of(struct scan *s, dgrp_t group)
 {
@@ -167,20 +148,44 @@ static unsigned int clusters_of(struct scan *s, dgrp_t group)
 	return (unsigned int)((blocks + (1ULL << s->bits) - 1) >> s->bits);
 }
 
-static errcode_t check_group(struct scan *s, const struct e4df_runs *used,
-			     dgrp_t group, unsigned char *want,
-			     unsigned char *have, blk64_t *free_blocks)
+/* The comparison of bitmaps, and what it needs again and again. */
+struct check {
+	const struct e4df_runs *used; /* (borrowed) clusters */
+	dgrp_t *groups;		      /* (owned) those with a bitmap */
+	size_t count;
+	unsigned char *want, *have; /* (owned) bitmaps */
+	blk64_t free_blocks;	    /* clusters, so far */
+};
+
+static int is_unwritten(const struct scan *s, dgrp_t group)
+{
+	return ext2fs_has_group_desc_csum(s->fs) &&
+	       ext2fs_bg_flags_test(s->fs, group, EXT2_BG_BLOCK_UNINIT);
+}
+
+static void check_count(struct scan *s, struct check *c, dgrp_t group,
+			unsigned int zeros)
+{
+	c->free_blocks += zeros;
+	if (ext2fs_bg_free_blocks_count(s->fs, group) != zeros)
+		e4df_scan_damage(s, 0, 0,
+				 "group %u: %u free blocks, should "
+				 "be %u",
+				 group,
+				 ext2fs_bg_free_blocks_count(s->fs, group),
+				 zeros);
+}
+
+/* have: the bitmap as it is, of `count` clusters. */
+static void compare_bitmap(struct scan *s, struct check *c, dgrp_t group,
+			   const unsigned char *have)
 {
 	blk64_t first = ext2fs_group_first_block2(s->fs, group) >> s->bits;
-	unsigned int count = clusters_of(s, group);
-	unsigned int zeros, bit;
-	errcode_t err;
+	unsigned int count = clusters_of(s, group), bit, used;
+	unsigned char *want = c->want;
 
 	memset(want, 0, s->geometry.block_size);
-	paint(used, 0, first, count, want);
-	err = read_bitmap(s, group, first, count, have);
-	if (err)
-		return err;
+	used = paint(c->used, 0, first, count, want);
 	bit = first_difference(want, have, count);
 	if (bit < count)
 		e4df_scan_damage(
@@ -189,31 +194,103 @@ static errcode_t check_group(struct scan *s, const struct e4df_runs *used,
 			"the bitmap",
 			want[bit / 8] & 1 << bit % 8 ? "in use" : "not in use",
 			have[bit / 8] & 1 << bit % 8 ? "marked" : "free");
-	zeros = count_zeros(want, count);
-	*free_blocks += zeros;
-	if (ext2fs_bg_free_blocks_count(s->fs, group) != zeros)
-		e4df_scan_damage(s, 0, 0,
-				 "group %u: %u free blocks, should "
-				 "be %u",
-				 group,
-				 ext2fs_bg_free_blocks_count(s->fs, group),
-				 zeros);
+	check_count(s, c, group, count - used);
+}
+
+/*
+ * A group whose bitmap was never written holds nothing but metadata.  These
+ * are in use: if as many clusters are in use at all, no other one is.
+ */
+static void check_unwritten(struct scan *s, struct check *c, dgrp_t group)
+{
+	blk64_t first = ext2fs_group_first_block2(s->fs, group) >> s->bits;
+	unsigned int count = clusters_of(s, group);
+	unsigned int used = paint(c->used, 0, first, count, NULL);
+
+	if (used == paint(&s->fixed, s->bits, first, count, NULL)) {
+		check_count(s, c, group, count - used);
+		return;
+	}
+	memset(c->have, 0, s->geometry.block_size);
+	paint(&s->fixed, s->bits, first, count, c->have);
+	compare_bitmap(s, c, group, c->have);
+}
+
+static errcode_t visit_bitmap(struct scan *s, void *ctx, size_t i, void *block)
+{
+	struct check *c = ctx;
+	dgrp_t group = c->groups[i];
+	blk64_t blk = ext2fs_block_bitmap_loc(s->fs, group);
+
+	if (!ext2fs_block_bitmap_csum_verify(
+		    s->fs, group, block,
+		    (int)((s->geometry.blocks_per_group >> s->bits) / 8)))
+		e4df_scan_damage(s, 0, blk,
+				 "group %u: wrong checksum of the "
+				 "block bitmap",
+				 group);
+	if (!e4df_scan_is_padded(s, block, clusters_of(s, group)))
+		e4df_scan_damage(s, 0, blk,
+				 "group %u: bits behind the end of the block "
+				 "bitmap are not set",
+				 group);
+	compare_bitmap(s, c, group, block);
 	return 0;
+}
+
+static blk64_t bitmap_block(struct scan *s, void *ctx, size_t i)
+{
+	struct check *c = ctx;
+
+	return ext2fs_block_bitmap_loc(s->fs, c->groups[i]);
+}
+
+/* Those bitmaps that are to be read, in the order of the groups. */
+static errcode_t list_bitmaps(struct scan *s, struct check *c)
+{
+	size_t alloc = 0;
+	errcode_t err = 0;
+
+	for (dgrp_t g = 0; g < s->geometry.groups && !err; g++) {
+		if (is_unwritten(s, g)) {
+			check_unwritten(s, c, g);
+			continue;
+		}
+		err = e4df_grow(&c->groups, &alloc, c->count + 1,
+				sizeof(*c->groups));
+		if (!err)
+			c->groups[c->count++] = g;
+	}
+	return err;
+}
+
+static errcode_t read_bitmaps(struct scan *s, struct check *c)
+{
+	const struct scan_blocks blocks = {
+		.count = c->count,
+		.blk = bitmap_block,
+		.visit = visit_bitmap,
+		.ctx = c,
+	};
+
+	return e4df_scan_read_sorted(s, &blocks);
 }
 
 errcode_t e4df_scan_bitmaps(struct scan *s, const struct e4df_runs *used)
 {
-	unsigned char *want = malloc(s->geometry.block_size);
-	unsigned char *have = malloc(s->geometry.block_size);
-	blk64_t free_blocks = 0;
-	errcode_t err = want && have ? 0 : ENOMEM;
+	struct check c = {
+		.used = used,
+		.want = malloc(s->geometry.block_size),
+		.have = malloc(s->geometry.block_size),
+	};
+	blk64_t free_blocks;
+	errcode_t err = c.want && c.have ? 0 : ENOMEM;
 
-	for (dgrp_t g = 0; g < s->geometry.groups && !err; g++) {
-		err = e4df_event_check(s->sink);
-		if (!err)
-			err = check_group(s, used, g, want, have, &free_blocks);
-	}
-	free_blocks <<= s->bits; /* all that clusters are counted as there */
+	if (!err)
+		err = list_bitmaps(s, &c);
+	if (!err)
+		err = read_bitmaps(s, &c);
+	free_blocks = c.free_blocks << s->bits; /* as clusters are counted */
 	if (!err && ext2fs_free_blocks_count(s->fs->super) != free_blocks)
 		e4df_scan_damage(s, 0, 0,
 				 "superblock: %llu free blocks, "
@@ -221,7 +298,8 @@ errcode_t e4df_scan_bitmaps(struct scan *s, const struct e4df_runs *used)
 				 (unsigned long long)ext2fs_free_blocks_count(
 					 s->fs->super),
 				 (unsigned long long)free_blocks);
-	free(want);
-	free(have);
+	free(c.groups);
+	free(c.want);
+	free(c.have);
 	return err;
 }

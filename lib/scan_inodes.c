@@ -6,10 +6,12 @@
 #include <string.h>
 #include <ext2fs/ext3_extents.h>
 
+#include "crc32c.h"
 #include "e4df_err.h"
 
 #define TABLE_BYTES  (1 << 20) /* of an inode table, read at once */
-#define GROUPS_AHEAD 4	       /* tables announced ahead */
+#define AHEAD_BYTES  (8 << 20) /* announced ahead, */
+#define AHEAD_GROUPS 1024      /* of so many groups */
 
 /* What the walk along one group's inode table has counted. */
 struct group_count {
@@ -129,8 +131,9 @@ void e4df_scan_check_sectors(struct scan *s, __u32 index, blk64_t sectors,
 }
 
 /* Decodes the root in place; deeper trees are read later, all together. */
-static errcode_t scan_extents(struct scan *s, __u32 index, ext2_ino_t ino,
-			      struct ext2_inode_large *inode, int has_xattr)
+static errcode_t scan_extents(struct scan *s, __u32 index,
+			      struct ext2_inode_large *inode,
+			      const struct scan_deep *deep)
 {
 	const struct ext3_extent_header *head = (void *)inode->i_block;
 	struct scan_node root = {
@@ -138,118 +141,25 @@ static errcode_t scan_extents(struct scan *s, __u32 index, ext2_ino_t ino,
 		.deep = (__u32)s->deep_count,
 		.depth = ext2fs_le16_to_cpu(head->eh_depth),
 	};
-	struct scan_deep deep = {
-		.index = index,
-		.generation = inode->i_generation,
-		.sectors = sectors_of(s, inode),
-		.ino = ino,
-		.has_xattr_block = has_xattr,
-	};
-	errcode_t err;
+	errcode_t err = e4df_scan_add_deep(s, deep);
 
-	err = e4df_grow(&s->deep, &s->deep_alloc, s->deep_count + 1,
-			sizeof(*s->deep));
 	if (err)
 		return err;
-	s->deep[s->deep_count] = deep;
 	s->temp_count = 0;
 	if (root.depth > 5) {
-		e4df_scan_damage(s, ino, 0, "extent tree is too deep");
+		e4df_scan_damage(s, deep->ino, 0, "extent tree is too deep");
 		return 0;
 	}
 	err = e4df_scan_node(s, head, sizeof(inode->i_block), &root, 0);
-	if (root.depth) {
-		s->deep_count++;
+	if (root.depth)
 		return err;
-	}
+	s->deep_count--; /* it is not, and all is known of it */
 	if (!err)
 		err = e4df_map_set_extents(s->map, index, s->temp,
 					   (__u32)s->temp_count, 0);
 	if (!err)
-		e4df_scan_check_sectors(s, index, deep.sectors, has_xattr);
-	return err;
-}
-
-/* A block map (or the bad blocks), as ext2fs_block_iterate3 tells it. */
-struct block_walk {
-	struct scan *s;
-	struct e4df_extent *tree; /* (owned) */
-	size_t tree_count, tree_alloc;
-	blk64_t count; /* visited */
-	ext2_ino_t ino;
-	errcode_t err;
-};
-
-static int visit_block(ext2_filsys fs, blk64_t *blk, e2_blkcnt_t lblk,
-		       blk64_t ref_blk, int ref_offset, void *data)
-{
-	struct block_walk *walk = data;
-	struct e4df_extent e = {
-		.pblk = *blk & E4DF_PBLK_MAX,
-		.lblk = (__u32)lblk,
-		.len = 1,
-	};
-
-	(void)fs;
-	(void)ref_blk;
-	(void)ref_offset;
-	if (!e4df_scan_is_in_range(walk->s, *blk, 1) ||
-	    lblk >= (e2_blkcnt_t)UINT32_MAX) {
-		e4df_scan_damage(walk->s, walk->ino, *blk,
-				 "block number out of range");
-		return BLOCK_ABORT;
-	}
-	/* A map that contains itself would go on for 2^32 blocks. */
-	if (walk->count++ > walk->s->geometry.blocks) {
-		e4df_scan_damage(walk->s, walk->ino, *blk,
-				 "more blocks than the file system has");
-		return BLOCK_ABORT;
-	}
-	if (lblk >= 0) {
-		walk->err = e4df_scan_append(walk->s, &e);
-	} else {
-		e.lblk = 0;
-		e.flags = E4DF_EXTENT_TREE;
-		walk->err = e4df_grow(&walk->tree, &walk->tree_alloc,
-				      walk->tree_count + 1,
-				      sizeof(*walk->tree));
-		if (!walk->err)
-			walk->tree[walk->tree_count++] = e;
-	}
-	if (!walk->err)
-		walk->err = e4df_event_check(walk->s->sink);
-	return walk->err ? BLOCK_ABORT : 0;
-}
-
-static errcode_t scan_block_map(struct scan *s, __u32 index, ext2_ino_t ino,
-				struct ext2_inode_large *inode, int has_xattr)
-{
-	struct block_walk walk = { .s = s, .ino = ino };
-	__u32 data;
-	errcode_t err;
-
-	s->temp_count = 0;
-	e4df_map_set_format(s->map, index, E4DF_BLOCK_MAP);
-	err = ext2fs_block_iterate3(s->fs, ino, BLOCK_FLAG_READ_ONLY, NULL,
-				    visit_block, &walk);
-	if (!err)
-		err = walk.err;
-	data = (__u32)s->temp_count;
-	for (size_t i = 0; i < walk.tree_count && !err; i++)
-		err = e4df_scan_append(s, &walk.tree[i]);
-	free(walk.tree);
-	if (err == ENOMEM || err == E4DF_ET_CANCELLED)
-		return err;
-	if (err) {
-		e4df_scan_damage(s, ino, 0, "block map cannot be read: %s",
-				 error_message(err));
-		return 0;
-	}
-	err = e4df_map_set_extents(s->map, index, s->temp, data,
-				   (__u32)s->temp_count - data);
-	if (!err && ino != EXT2_BAD_INO)
-		e4df_scan_check_sectors(s, index, sectors_of(s, inode),
-					has_xattr);
+		e4df_scan_check_sectors(s, index, deep->sectors,
+					deep->has_xattr_block);
 	return err;
 }
 
@@ -295,6 +205,13 @@ static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 	blk64_t acl = ext2fs_file_acl_block(s->fs, EXT2_INODE(inode));
 	enum e4df_kind kind = kind_of(s, ino, inode);
 	enum e4df_why why = why_of(s, ino, kind, inode);
+	struct scan_deep deep = {
+		.generation = inode->i_generation,
+		.sectors = sectors_of(s, inode),
+		.ino = ino,
+		.has_xattr_block = acl != 0,
+		.is_block_map = !(inode->i_flags & EXT4_EXTENTS_FL),
+	};
 	__u32 index;
 	errcode_t err = 0;
 
@@ -321,11 +238,44 @@ static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 		e4df_scan_damage(s, ino, 0,
 				 "is mapped by blocks, not by extents, as the "
 				 "feature bigalloc demands");
-	if (inode->i_flags & EXT4_EXTENTS_FL)
-		err = scan_extents(s, index, ino, inode, acl != 0);
+	deep.index = index;
+	if (deep.is_block_map)
+		err = e4df_scan_block_map(s, index, inode, &deep);
 	else
-		err = scan_block_map(s, index, ino, inode, acl != 0);
+		err = scan_extents(s, index, inode, &deep);
 	return err ? err : note_swap(s, index, inode);
+}
+
+/*
+ * What is not right at once is asked of libext2fs, which knows the exceptions.
+ * The inode is as before afterwards.
+ */
+static int is_checksum_right(struct scan *s, ext2_ino_t ino,
+			     struct ext2_inode_large *inode)
+{
+	size_t size = EXT2_INODE_SIZE(s->fs->super);
+	int has_high = size > EXT2_GOOD_OLD_INODE_SIZE &&
+		       inode->i_extra_isize >= EXT4_INODE_CSUM_HI_EXTRA_END;
+	__u16 low = inode->i_checksum_lo, high = 0;
+	__u32 crc, want = low;
+
+	if (!ext2fs_has_feature_metadata_csum(s->fs->super))
+		return 1;
+	crc = e4df_crc32c(s->fs->csum_seed, &ino, sizeof(ino));
+	crc = e4df_crc32c(crc, &inode->i_generation, 4);
+	inode->i_checksum_lo = 0;
+	if (has_high) {
+		high = inode->i_checksum_hi;
+		want |= (__u32)high << 16;
+		inode->i_checksum_hi = 0;
+	}
+	crc = e4df_crc32c(crc, inode, size);
+	inode->i_checksum_lo = low;
+	if (has_high)
+		inode->i_checksum_hi = high;
+	else
+		crc &= 0xffff;
+	return crc == want || ext2fs_inode_csum_verify(s->fs, ino, inode);
 }
 
 static errcode_t scan_inode(struct scan *s, struct group_count *count,
@@ -341,7 +291,7 @@ static errcode_t scan_inode(struct scan *s, struct group_count *count,
 	count->used_inodes++;
 	if (!inode->i_links_count && ino != EXT2_BAD_INO)
 		return 0;
-	if (!ext2fs_inode_csum_verify(s->fs, ino, inode)) {
+	if (!is_checksum_right(s, ino, inode)) {
 		e4df_scan_damage(s, ino, 0, "wrong checksum");
 		return 0;
 	}
@@ -435,25 +385,73 @@ static errcode_t check_inode_bitmap(struct scan *s, dgrp_t group,
 	return 0;
 }
 
-static void announce(struct scan *s, dgrp_t group)
+/* What is to be announced, as long as it is in one piece. */
+struct ahead {
+	dgrp_t group;  /* the next one */
+	blk64_t bytes; /* announced and not yet read */
+	blk64_t blk, len;
+};
+
+static void announce(struct scan *s, struct ahead *ahead, blk64_t blk,
+		     blk64_t len)
+{
+	if (len && ahead->len && blk == ahead->blk + ahead->len) {
+		ahead->len += len;
+		return;
+	}
+	if (ahead->len)
+		e4df_gate_prefetch(s->gate, ahead->blk, ahead->len);
+	ahead->blk = blk;
+	ahead->len = len;
+}
+
+/* Blocks of the group's inode table that will be read. */
+static blk64_t table_blocks(struct scan *s, dgrp_t group)
 {
 	unsigned int bs = s->geometry.block_size;
-	blk64_t bytes;
+	blk64_t inodes = s->geometry.inodes_per_group;
 
-	if (group >= s->geometry.groups)
+	if (ext2fs_has_group_desc_csum(s->fs)) {
+		blk64_t unused = ext2fs_bg_itable_unused(s->fs, group);
+
+		if (ext2fs_bg_flags_test(s->fs, group, EXT2_BG_INODE_UNINIT))
+			return 0;
+		inodes -= unused < inodes ? unused : 0;
+	}
+	return (inodes * EXT2_INODE_SIZE(s->fs->super) + bs - 1) / bs;
+}
+
+/*
+ * Tells the kernel what comes next: bitmaps, which mostly lie together, then
+ * tables, until enough is on its way.
+ */
+static void look_ahead(struct scan *s, struct ahead *ahead)
+{
+	dgrp_t from = ahead->group, end = from;
+	blk64_t bs = s->geometry.block_size;
+
+	if (ahead->bytes >= AHEAD_BYTES / 2)
 		return;
-	bytes = (blk64_t)table_inodes(s, group) * EXT2_INODE_SIZE(s->fs->super);
-	if (bytes)
-		e4df_gate_prefetch(s->gate,
-				   ext2fs_inode_table_loc(s->fs, group),
-				   (bytes + bs - 1) / bs);
-	e4df_gate_prefetch(s->gate, ext2fs_inode_bitmap_loc(s->fs, group), 1);
-	e4df_gate_prefetch(s->gate, ext2fs_block_bitmap_loc(s->fs, group), 1);
+	for (; end < s->geometry.groups && ahead->bytes < AHEAD_BYTES &&
+	       end - from < AHEAD_GROUPS;
+	     end++)
+		ahead->bytes += table_blocks(s, end) * bs;
+	for (dgrp_t g = from; g < end; g++)
+		if (table_blocks(s, g))
+			announce(s, ahead, ext2fs_inode_bitmap_loc(s->fs, g),
+				 1);
+	for (dgrp_t g = from; g < end; g++)
+		if (table_blocks(s, g))
+			announce(s, ahead, ext2fs_inode_table_loc(s->fs, g),
+				 table_blocks(s, g));
+	announce(s, ahead, 0, 0);
+	ahead->group = end;
 }
 
 errcode_t e4df_scan_inode_tables(struct scan *s)
 {
 	struct group_count count = { .used = NULL };
+	struct ahead ahead = { .group = 0 };
 	unsigned int bs = s->geometry.block_size;
 	dgrp_t groups = s->geometry.groups;
 	char *buf = malloc(TABLE_BYTES + bs);
@@ -463,13 +461,13 @@ errcode_t e4df_scan_inode_tables(struct scan *s)
 	if (!buf || !count.used)
 		err = ENOMEM;
 	for (dgrp_t g = 0; g < groups && !err; g++) {
-		if (g % GROUPS_AHEAD == 0)
-			for (dgrp_t k = g; k < g + 2 * GROUPS_AHEAD; k++)
-				announce(s, k);
+		if (g == ahead.group || ahead.bytes < AHEAD_BYTES / 2)
+			look_ahead(s, &ahead);
 		memset(count.used, 0, bs);
 		count.used_inodes = 0;
 		count.directories = 0;
 		err = walk_table(s, &count, g, buf);
+		ahead.bytes -= table_blocks(s, g) * bs;
 		if (!err)
 			err = check_inode_bitmap(s, g, &count,
 						 (unsigned char *)buf);

@@ -8,6 +8,9 @@
 #include "e4df_err.h"
 #include "unreadable.h"
 
+#define PAGES_AHEAD 256	       /* announced ahead, at most about */
+#define PAGES_GAP   (64 << 10) /* bytes between them, read through */
+
 static errcode_t add_boot(struct scan *s, ext2_ino_t ino)
 {
 	errcode_t err = e4df_grow(&s->boot, &s->boot_alloc, s->boot_count + 1,
@@ -128,12 +131,15 @@ static int is_solid(const struct e4df_extent *e, __u32 count)
 	return 1;
 }
 
+/* Where it is on disk; 0 if it reads as zeros, which sign nothing. */
 static blk64_t find_block(const struct e4df_extent *e, __u32 count,
 			  blk64_t lblk)
 {
 	for (__u32 i = 0; i < count; i++)
 		if (lblk >= e[i].lblk && lblk - e[i].lblk < e[i].len)
-			return e[i].pblk + (lblk - e[i].lblk);
+			return e[i].flags & E4DF_EXTENT_UNWRITTEN ?
+				       0 :
+				       e[i].pblk + (lblk - e[i].lblk);
 	return 0;
 }
 
@@ -260,12 +266,29 @@ errcode_t e4df_scan_pin_tail(struct scan *s)
 	return err;
 }
 
+/* From *next on, those that come soon; what lies close together as one. */
+static void announce_pages(struct scan *s, const struct swap_page *pages,
+			   size_t count, size_t now, size_t *next)
+{
+	blk64_t gap = PAGES_GAP / s->geometry.block_size;
+
+	if (*next > now + PAGES_AHEAD / 2)
+		return;
+	while (*next < count && *next < now + PAGES_AHEAD) {
+		blk64_t first = pages[*next].blk, end = first + 1;
+
+		while (++*next < count && pages[*next].blk < end + gap)
+			end = pages[*next].blk + 1;
+		e4df_gate_prefetch(s->gate, first, end - first);
+	}
+}
+
 errcode_t e4df_scan_find_swap(struct scan *s)
 {
 	struct swap_page *pages;
 	char *block;
 	blk64_t bad;
-	size_t count;
+	size_t count, ahead = 0;
 	errcode_t err = 0;
 
 	if (!s->swap_count)
@@ -274,9 +297,8 @@ errcode_t e4df_scan_find_swap(struct scan *s)
 	block = malloc(s->geometry.block_size);
 	if (!pages || !block)
 		err = ENOMEM;
-	for (size_t i = 0; !err && i < count; i++)
-		e4df_gate_prefetch(s->gate, pages[i].blk, 1);
 	for (size_t i = 0; !err && i < count; i++) {
+		announce_pages(s, pages, count, i, &ahead);
 		err = e4df_event_check(s->sink);
 		if (err)
 			break;

@@ -2,9 +2,12 @@
 /*
  * scan_priv - what the parts of scan share; no one else includes it
  *
- *	scan.c		the order of things, and the claim check
+ *	scan.c		the order of things
+ *	scan_claims.c	each block has one owner
  *	scan_inodes.c	inode tables, roots, block maps
- *	scan_tree.c	extent tree blocks, level by level
+ *	scan_read.c	blocks read in their order, and many ahead
+ *	scan_tree.c	mapping blocks, level by level
+ *	scan_blockmap.c	those of block maps
  *	scan_xattrs.c	blocks of extended attributes
  *	scan_groups.c	group metadata, bitmaps and counts
  *	scan_pins.c	swap files and what lies below /boot
@@ -22,7 +25,8 @@ struct scan_deep {
 	__u32 generation;
 	blk64_t sectors; /* i_blocks, in 512 bytes */
 	ext2_ino_t ino;
-	int has_xattr_block;
+	__u16 has_xattr_block;
+	__u16 is_block_map;
 };
 
 /* A mapping block still to be read. */
@@ -34,11 +38,19 @@ struct scan_node {
 	int depth;   /* 0 = leaf */
 };
 
-/* One extent or mapping block of a deep inode, in the order of discovery. */
-struct scan_piece {
-	struct e4df_extent extent;
+/* A level in a block map. */
+#define SCAN_LEVEL_MAP 0x100U
+
+/*
+ * What one mapping block has told of a deep inode: extents or mapping blocks,
+ * `count` of the pieces from `first` on, in their order.
+ */
+struct scan_chunk {
+	size_t first;
+	__u32 count;
 	__u32 deep;
 	__u32 level; /* 0 = data, else distance from the root */
+	__u32 lblk;  /* of the first piece */
 };
 
 /* A reference to an xattr block. */
@@ -74,8 +86,10 @@ struct scan {
 	size_t deep_count, deep_alloc;
 	struct scan_node *nodes; /* (owned) the next level */
 	size_t node_count, node_alloc;
-	struct scan_piece *pieces; /* (owned) */
+	struct e4df_extent *pieces; /* (owned) */
 	size_t piece_count, piece_alloc;
+	struct scan_chunk *chunks; /* (owned) */
+	size_t chunk_count, chunk_alloc;
 	struct scan_xattr *xattrs; /* (owned) */
 	size_t xattr_count, xattr_alloc;
 	struct e4df_extent *temp; /* (owned) one inode's list */
@@ -89,6 +103,8 @@ struct scan {
 	unsigned long damage; /* findings so far */
 };
 
+#define SCAN_DAMAGE_TOLD 10 /* findings named before only counting */
+
 /* Notes a contradiction in the file system; only the first few are told. */
 void e4df_scan_damage(struct scan *s, ext2_ino_t ino, blk64_t blk,
 		      const char *format, ...)
@@ -101,14 +117,20 @@ int e4df_scan_is_in_range(const struct scan *s, blk64_t pblk, blk64_t len);
 int e4df_scan_is_padded(const struct scan *s, const unsigned char *bitmap,
 			unsigned int bits);
 
+/* Blocks to be read, and who looks at them. */
+struct scan_blocks {
+	size_t count;
+	blk64_t (*blk)(struct scan *s, void *ctx, size_t i);
+	errcode_t (*visit)(struct scan *s, void *ctx, size_t i, void *block);
+	void *ctx; /* (borrowed) handed to both */
+};
+
 /*
- * Calls visit for each of count block numbers, which ascend; blocks that lie
- * close together are read together.  A block number may repeat.
+ * Calls visit for each block, in this order, which is best that of their
+ * numbers: those that lie close together are read together, and the kernel is
+ * told of many reads ahead.  A block number may repeat.
  */
-errcode_t e4df_scan_read_sorted(struct scan *s, size_t count,
-				blk64_t (*blk)(struct scan *s, size_t i),
-				errcode_t (*visit)(struct scan *s, size_t i,
-						   void *block));
+errcode_t e4df_scan_read_sorted(struct scan *s, const struct scan_blocks *b);
 
 /*
  * Do the sectors in i_blocks agree with the clusters of the inode's extents,
@@ -119,6 +141,29 @@ void e4df_scan_check_sectors(struct scan *s, __u32 index, blk64_t sectors,
 
 /* Appends to the list in `temp`, joining what is adjacent and alike. */
 errcode_t e4df_scan_append(struct scan *s, const struct e4df_extent *e);
+
+/* A deep inode, the last of them from then on. */
+errcode_t e4df_scan_add_deep(struct scan *s, const struct scan_deep *deep);
+
+/* What is added from here on was told by another mapping block. */
+errcode_t e4df_scan_start_chunk(struct scan *s, __u32 deep, __u32 level);
+
+/* One extent, or one mapping block, of a deep inode. */
+errcode_t e4df_scan_add_piece(struct scan *s, const struct e4df_extent *e);
+
+/* All that is known of one deep inode, in order: it goes to the map. */
+errcode_t e4df_scan_finish(struct scan *s, const struct scan_chunk *c,
+			   size_t count);
+
+/* To be read with the next level. */
+errcode_t e4df_scan_add_node(struct scan *s, const struct scan_node *node);
+
+/* A block map; its indirect blocks are read later, all together. */
+errcode_t e4df_scan_block_map(struct scan *s, __u32 index,
+			      struct ext2_inode_large *inode,
+			      const struct scan_deep *deep);
+/* The i-th of the nodes, an indirect block. */
+errcode_t e4df_scan_indirect(struct scan *s, size_t i, const void *block);
 
 /* Decodes one node; depth 0 goes to piece or temp, others to nodes. */
 errcode_t e4df_scan_node(struct scan *s, const void *node, size_t bytes,
@@ -132,6 +177,8 @@ errcode_t e4df_scan_group_metadata(struct scan *s);
 errcode_t e4df_scan_inode_tables(struct scan *s);
 errcode_t e4df_scan_trees(struct scan *s);
 errcode_t e4df_scan_xattrs(struct scan *s);
+/* Every cluster once; *used becomes the ranges of used clusters. */
+errcode_t e4df_scan_claims(struct scan *s, struct e4df_runs *used);
 errcode_t e4df_scan_bitmaps(struct scan *s, const struct e4df_runs *used);
 errcode_t e4df_scan_pin_tail(struct scan *s);
 errcode_t e4df_scan_find_boot(struct scan *s);

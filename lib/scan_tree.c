@@ -8,82 +8,24 @@
 
 #include "tree.h"
 
-#define READ_BYTES (1 << 20)  /* one read at most */
-#define GAP_BYTES  (64 << 10) /* read through, not around */
-#define AHEAD	   64	      /* reads announced ahead */
-
-/* The end of the group of wanted blocks that begins at i and is one read. */
-static size_t read_end(struct scan *s, size_t i, size_t count,
-		       blk64_t (*blk)(struct scan *s, size_t i))
+/* Makes e a part of the extent before, if they are adjacent and alike. */
+static int join(struct e4df_extent *last, const struct e4df_extent *e)
 {
-	blk64_t bs = s->geometry.block_size, first = blk(s, i);
-	size_t end = i + 1;
-
-	while (end < count && (blk(s, end) - first + 1) * bs <= READ_BYTES &&
-	       (blk(s, end) - blk(s, end - 1)) * bs <= GAP_BYTES)
-		end++;
-	return end;
-}
-
-static void announce(struct scan *s, size_t *ahead, size_t count,
-		     blk64_t (*blk)(struct scan *s, size_t i))
-{
-	for (int n = 0; n < AHEAD && *ahead < count; n++) {
-		size_t end = read_end(s, *ahead, count, blk);
-
-		e4df_gate_prefetch(s->gate, blk(s, *ahead),
-				   blk(s, end - 1) - blk(s, *ahead) + 1);
-		*ahead = end;
-	}
-}
-
-errcode_t e4df_scan_read_sorted(struct scan *s, size_t count,
-				blk64_t (*blk)(struct scan *s, size_t i),
-				errcode_t (*visit)(struct scan *s, size_t i,
-						   void *block))
-{
-	unsigned int bs = s->geometry.block_size;
-	size_t ahead = 0, end;
-	errcode_t err = 0;
-	char *buf;
-
-	if (!count)
+	if (e->flags & E4DF_EXTENT_TREE || last->flags != e->flags ||
+	    last->lblk + (blk64_t)last->len != e->lblk ||
+	    last->pblk + last->len != e->pblk ||
+	    last->len > UINT32_MAX - e->len)
 		return 0;
-	buf = malloc(READ_BYTES > bs ? READ_BYTES : bs);
-	if (!buf)
-		return ENOMEM;
-	for (size_t i = 0; i < count && !err; i = end) {
-		blk64_t first = blk(s, i);
-
-		if (ahead <= i)
-			announce(s, &ahead, count, blk);
-		end = read_end(s, i, count, blk);
-		err = e4df_event_check(s->sink);
-		if (!err)
-			err = e4df_gate_read(s->gate, first,
-					     blk(s, end - 1) - first + 1, buf);
-		for (size_t k = i; k < end && !err; k++)
-			err = visit(s, k, buf + (blk(s, k) - first) * bs);
-	}
-	free(buf);
-	return err;
+	last->len += e->len;
+	return 1;
 }
 
 errcode_t e4df_scan_append(struct scan *s, const struct e4df_extent *e)
 {
 	errcode_t err;
 
-	if (s->temp_count && !(e->flags & E4DF_EXTENT_TREE)) {
-		struct e4df_extent *last = &s->temp[s->temp_count - 1];
-
-		if (last->lblk + last->len == e->lblk &&
-		    last->pblk + last->len == e->pblk &&
-		    last->flags == e->flags &&
-		    last->len <= UINT32_MAX - e->len) {
-			last->len += e->len;
-			return 0;
-		}
-	}
+	if (s->temp_count && join(&s->temp[s->temp_count - 1], e))
+		return 0;
 	err = e4df_grow(&s->temp, &s->temp_alloc, s->temp_count + 1,
 			sizeof(*s->temp));
 	if (!err)
@@ -91,18 +33,57 @@ errcode_t e4df_scan_append(struct scan *s, const struct e4df_extent *e)
 	return err;
 }
 
-static errcode_t add_piece(struct scan *s, const struct e4df_extent *e,
-			   __u32 deep, __u32 level)
+errcode_t e4df_scan_add_deep(struct scan *s, const struct scan_deep *deep)
 {
-	errcode_t err = e4df_grow(&s->pieces, &s->piece_alloc,
-				  s->piece_count + 1, sizeof(*s->pieces));
+	errcode_t err = e4df_grow(&s->deep, &s->deep_alloc, s->deep_count + 1,
+				  sizeof(*s->deep));
 
 	if (!err)
-		s->pieces[s->piece_count++] = (struct scan_piece){
-			.extent = *e,
+		s->deep[s->deep_count++] = *deep;
+	return err;
+}
+
+errcode_t e4df_scan_start_chunk(struct scan *s, __u32 deep, __u32 level)
+{
+	errcode_t err;
+
+	if (s->chunk_count && !s->chunks[s->chunk_count - 1].count)
+		s->chunk_count--;
+	err = e4df_grow(&s->chunks, &s->chunk_alloc, s->chunk_count + 1,
+			sizeof(*s->chunks));
+	if (!err)
+		s->chunks[s->chunk_count++] = (struct scan_chunk){
+			.first = s->piece_count,
 			.deep = deep,
 			.level = level,
 		};
+	return err;
+}
+
+errcode_t e4df_scan_add_piece(struct scan *s, const struct e4df_extent *e)
+{
+	struct scan_chunk *chunk = &s->chunks[s->chunk_count - 1];
+	errcode_t err;
+
+	if (chunk->count && join(&s->pieces[s->piece_count - 1], e))
+		return 0;
+	err = e4df_grow(&s->pieces, &s->piece_alloc, s->piece_count + 1,
+			sizeof(*s->pieces));
+	if (err)
+		return err;
+	if (!chunk->count++)
+		chunk->lblk = e->lblk;
+	s->pieces[s->piece_count++] = *e;
+	return 0;
+}
+
+errcode_t e4df_scan_add_node(struct scan *s, const struct scan_node *node)
+{
+	errcode_t err = e4df_grow(&s->nodes, &s->node_alloc, s->node_count + 1,
+				  sizeof(*s->nodes));
+
+	if (!err)
+		s->nodes[s->node_count++] = *node;
 	return err;
 }
 
@@ -139,14 +120,14 @@ static errcode_t scan_leaf(struct scan *s, const struct ext3_extent *leaf,
 		}
 		next = e.lblk + (blk64_t)len;
 		err = is_root ? e4df_scan_append(s, &e) :
-				add_piece(s, &e, where->deep, 0);
+				e4df_scan_add_piece(s, &e);
 	}
 	return err;
 }
 
 static errcode_t scan_index(struct scan *s, const struct ext3_extent_idx *idx,
 			    unsigned int count, const struct scan_node *where,
-			    ext2_ino_t ino, __u32 level)
+			    ext2_ino_t ino)
 {
 	errcode_t err = 0;
 
@@ -180,12 +161,9 @@ static errcode_t scan_index(struct scan *s, const struct ext3_extent_idx *idx,
 					 (unsigned long long)node.pblk);
 			return 0;
 		}
-		err = e4df_grow(&s->nodes, &s->node_alloc, s->node_count + 1,
-				sizeof(*s->nodes));
-		if (err)
-			break;
-		s->nodes[s->node_count++] = node;
-		err = add_piece(s, &e, where->deep, level + 1);
+		err = e4df_scan_add_node(s, &node);
+		if (!err)
+			err = e4df_scan_add_piece(s, &e);
 	}
 	return err;
 }
@@ -197,6 +175,7 @@ errcode_t e4df_scan_node(struct scan *s, const void *node, size_t bytes,
 	unsigned int count = ext2fs_le16_to_cpu(head->eh_entries);
 	unsigned int max = ext2fs_le16_to_cpu(head->eh_max);
 	ext2_ino_t ino = s->deep[where->deep].ino;
+	errcode_t err = 0;
 
 	if (ext2fs_le16_to_cpu(head->eh_magic) != EXT3_EXT_MAGIC ||
 	    ext2fs_le16_to_cpu(head->eh_depth) != where->depth || !max ||
@@ -206,9 +185,13 @@ errcode_t e4df_scan_node(struct scan *s, const void *node, size_t bytes,
 				 "invalid extent tree header");
 		return 0;
 	}
+	if (where->depth || level)
+		err = e4df_scan_start_chunk(s, where->deep,
+					    where->depth ? level + 1 : 0);
+	if (err)
+		return err;
 	if (where->depth)
-		return scan_index(s, EXT_FIRST_INDEX(head), count, where, ino,
-				  level);
+		return scan_index(s, EXT_FIRST_INDEX(head), count, where, ino);
 	return scan_leaf(s, EXT_FIRST_EXTENT(head), count, where, ino, !level);
 }
 
@@ -221,12 +204,13 @@ static int compare_nodes(const void *a, const void *b)
 	return (x->deep > y->deep) - (x->deep < y->deep);
 }
 
-static blk64_t node_block(struct scan *s, size_t i)
+static blk64_t node_block(struct scan *s, void *ctx, size_t i)
 {
+	(void)ctx;
 	return s->nodes[i].pblk;
 }
 
-static errcode_t visit_node(struct scan *s, size_t i, void *block)
+static errcode_t visit_node(struct scan *s, void *ctx, size_t i, void *block)
 {
 	const struct scan_node where = s->nodes[i];
 	const struct scan_deep *deep = &s->deep[where.deep];
@@ -241,6 +225,9 @@ static errcode_t visit_node(struct scan *s, size_t i, void *block)
 		(void *)((char *)block + sizeof(struct ext3_extent_header) +
 			 e4df_tree_fanout(bs) * sizeof(struct ext3_extent));
 
+	(void)ctx;
+	if (deep->is_block_map)
+		return e4df_scan_indirect(s, i, block);
 	if (owner.has_csum && ext2fs_le32_to_cpu(tail->et_checksum) !=
 				      e4df_tree_checksum(&owner, block, bs)) {
 		e4df_scan_damage(s, deep->ino, where.pblk,
@@ -252,64 +239,98 @@ static errcode_t visit_node(struct scan *s, size_t i, void *block)
 			      (__u32)(E4DF_TREE_MAX_DEPTH - where.depth));
 }
 
-/* By inode; data before mapping blocks, these from the root downwards. */
-static int compare_pieces(const void *a, const void *b)
+/*
+ * By inode; data before mapping blocks.  These go from the root downwards in
+ * extent trees; in block maps, which have LEVEL_MAP, as a walk along the file
+ * meets them.
+ */
+static int compare_chunks(const void *a, const void *b)
 {
-	const struct scan_piece *x = a, *y = b;
+	const struct scan_chunk *x = a, *y = b;
 
 	if (x->deep != y->deep)
 		return x->deep < y->deep ? -1 : 1;
+	if (!x->level != !y->level)
+		return x->level ? 1 : -1;
+	if (x->level & SCAN_LEVEL_MAP && x->lblk != y->lblk)
+		return x->lblk < y->lblk ? -1 : 1;
 	if (x->level != y->level)
 		return x->level < y->level ? -1 : 1;
-	return (x->extent.lblk > y->extent.lblk) -
-	       (x->extent.lblk < y->extent.lblk);
+	return (x->lblk > y->lblk) - (x->lblk < y->lblk);
 }
 
-static errcode_t finish_deep(struct scan *s, const struct scan_deep *deep,
-			     const struct scan_piece *p, size_t count)
+errcode_t e4df_scan_finish(struct scan *s, const struct scan_chunk *c,
+			   size_t count)
 {
+	const struct scan_deep *deep = &s->deep[c->deep];
 	__u32 data = 0;
 	errcode_t err = 0;
 
 	s->temp_count = 0;
 	for (size_t i = 0; i < count && !err; i++) {
-		err = e4df_scan_append(s, &p[i].extent);
-		if (!p[i].level)
+		for (__u32 k = 0; k < c[i].count && !err; k++) {
+			struct e4df_extent e = s->pieces[c[i].first + k];
+
+			if (c[i].level & SCAN_LEVEL_MAP)
+				e.lblk = 0;
+			err = e4df_scan_append(s, &e);
+		}
+		if (!c[i].level)
 			data = (__u32)s->temp_count;
 	}
 	if (!err)
 		err = e4df_map_set_extents(s->map, deep->index, s->temp, data,
 					   (__u32)s->temp_count - data);
-	if (!err)
+	if (!err && deep->ino != EXT2_BAD_INO)
 		e4df_scan_check_sectors(s, deep->index, deep->sectors,
 					deep->has_xattr_block);
+	return err;
+}
+
+static errcode_t finish_all(struct scan *s)
+{
+	size_t end;
+	errcode_t err = 0;
+
+	if (s->chunk_count)
+		qsort(s->chunks, s->chunk_count, sizeof(*s->chunks),
+		      compare_chunks);
+	for (size_t i = 0; i < s->chunk_count && !err; i = end) {
+		__u32 deep = s->chunks[i].deep;
+
+		for (end = i;
+		     end < s->chunk_count && s->chunks[end].deep == deep; end++)
+			;
+		err = e4df_scan_finish(s, &s->chunks[i], end - i);
+	}
+	free(s->pieces);
+	free(s->chunks);
+	free(s->nodes);
+	free(s->deep);
+	s->pieces = NULL;
+	s->chunks = NULL;
+	s->nodes = NULL;
+	s->deep = NULL;
 	return err;
 }
 
 errcode_t e4df_scan_trees(struct scan *s)
 {
 	errcode_t err = 0;
-	size_t i, end;
 
 	while (s->node_count && !err) {
 		size_t level = s->node_count;
+		const struct scan_blocks blocks = {
+			.count = level,
+			.blk = node_block,
+			.visit = visit_node,
+		};
 
 		qsort(s->nodes, level, sizeof(*s->nodes), compare_nodes);
-		err = e4df_scan_read_sorted(s, level, node_block, visit_node);
+		err = e4df_scan_read_sorted(s, &blocks);
 		memmove(s->nodes, s->nodes + level,
 			(s->node_count - level) * sizeof(*s->nodes));
 		s->node_count -= level;
 	}
-	if (s->piece_count)
-		qsort(s->pieces, s->piece_count, sizeof(*s->pieces),
-		      compare_pieces);
-	for (i = 0; i < s->piece_count && !err; i = end) {
-		__u32 deep = s->pieces[i].deep;
-
-		for (end = i;
-		     end < s->piece_count && s->pieces[end].deep == deep; end++)
-			;
-		err = finish_deep(s, &s->deep[deep], &s->pieces[i], end - i);
-	}
-	return err;
+	return err ? err : finish_all(s);
 }

@@ -34,8 +34,9 @@ static int compare_xattrs(const void *a, const void *b)
 	return (x->ino > y->ino) - (x->ino < y->ino);
 }
 
-static blk64_t xattr_block(struct scan *s, size_t i)
+static blk64_t xattr_block(struct scan *s, void *ctx, size_t i)
 {
+	(void)ctx;
 	return s->xattrs[i].blk;
 }
 
@@ -55,12 +56,13 @@ static __u32 count_refs(const struct scan *s, size_t i)
 }
 
 /* Called for each reference; the first one of a block looks at it. */
-static errcode_t visit_xattr(struct scan *s, size_t i, void *block)
+static errcode_t visit_xattr(struct scan *s, void *ctx, size_t i, void *block)
 {
 	struct ext2_ext_attr_header *head = block;
 	const struct scan_xattr *x = &s->xattrs[i];
 	__u32 refs;
 
+	(void)ctx;
 	if (!is_first(s, i))
 		return 0;
 	refs = count_refs(s, i);
@@ -142,6 +144,11 @@ static errcode_t add_blocks(struct scan *s)
  */
 errcode_t e4df_scan_xattrs(struct scan *s)
 {
+	const struct scan_blocks blocks = {
+		.count = s->xattr_count,
+		.blk = xattr_block,
+		.visit = visit_xattr,
+	};
 	blk64_t shared = e4df_runs_sort(&s->fixed);
 	errcode_t err;
 
@@ -154,7 +161,6 @@ errcode_t e4df_scan_xattrs(struct scan *s)
 	if (!s->xattr_count)
 		return 0;
 	qsort(s->xattrs, s->xattr_count, sizeof(*s->xattrs), compare_xattrs);
-	err = e4df_scan_read_sorted(s, s->xattr_count, xattr_block,
-				    visit_xattr);
+	err = e4df_scan_read_sorted(s, &blocks);
 	return err ? err : add_blocks(s);
 }

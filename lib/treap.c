@@ -185,6 +185,26 @@ const struct e4df_node *e4df_treap_ceil(const struct e4df_treap *treap,
 	return best;
 }
 
+const struct e4df_node *e4df_treap_after(const struct e4df_treap *treap,
+					 blk64_t key, blk64_t len)
+{
+	const struct e4df_node *best = NULL;
+	__u32 i = treap->root;
+
+	while (i) {
+		const struct e4df_node *n = &treap->nodes[i];
+
+		if (is_before(n, key, len) ||
+		    (n->key == key && n->len == len)) {
+			i = n->right;
+		} else {
+			best = n;
+			i = n->left;
+		}
+	}
+	return best;
+}
+
 static const struct e4df_node *fit(const struct e4df_node *nodes, __u32 i,
 				   blk64_t key, blk64_t len)
 {
@@ -204,6 +224,26 @@ const struct e4df_node *e4df_treap_fit(const struct e4df_treap *treap,
 				       blk64_t key, blk64_t len)
 {
 	return treap->root ? fit(treap->nodes, treap->root, key, len) : NULL;
+}
+
+const struct e4df_node *e4df_treap_fit_last(const struct e4df_treap *treap,
+					    blk64_t len)
+{
+	const struct e4df_node *nodes = treap->nodes;
+	__u32 i = treap->root;
+
+	if (!i || nodes[i].longest < len)
+		return NULL;
+	for (;;) {
+		const struct e4df_node *n = &nodes[i];
+
+		if (n->right && nodes[n->right].longest >= len)
+			i = n->right;
+		else if (n->len >= len)
+			return n;
+		else
+			i = n->left;
+	}
 }
 
 blk64_t e4df_treap_longest(const struct e4df_treap *treap)

@@ -62,6 +62,12 @@ const struct e4df_node *e4df_treap_ceil(const struct e4df_treap *treap,
 /* The first range with a key of at least `key` and at least `len` long. */
 const struct e4df_node *e4df_treap_fit(const struct e4df_treap *treap,
 				       blk64_t key, blk64_t len);
+/* The first range behind (key, len). */
+const struct e4df_node *e4df_treap_after(const struct e4df_treap *treap,
+					 blk64_t key, blk64_t len);
+/* The last range that is at least `len` long. */
+const struct e4df_node *e4df_treap_fit_last(const struct e4df_treap *treap,
+					    blk64_t len);
 /* The longest len of all, 0 if empty. */
 blk64_t e4df_treap_longest(const struct e4df_treap *treap);
 

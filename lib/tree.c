@@ -6,6 +6,8 @@
 #include <string.h>
 #include <ext2fs/ext3_extents.h>
 
+#include "crc32c.h"
+
 #define ROOT_ENTRIES 4
 #define HEADER	     sizeof(struct ext3_extent_header)
 #define ENTRY	     sizeof(struct ext3_extent)
@@ -48,13 +50,11 @@ __u32 e4df_tree_blocks(__u32 entries, unsigned int block_size)
 __u32 e4df_tree_checksum(const struct e4df_tree_owner *owner, const void *block,
 			 unsigned int block_size)
 {
-	__u32 crc = ext2fs_crc32c_le(owner->csum_seed,
-				     (const unsigned char *)&owner->ino, 4);
+	__u32 crc = e4df_crc32c(owner->csum_seed, &owner->ino, 4);
 
-	crc = ext2fs_crc32c_le(crc, (const unsigned char *)&owner->generation,
-			       4);
-	return ext2fs_crc32c_le(crc, block,
-				HEADER + e4df_tree_fanout(block_size) * ENTRY);
+	crc = e4df_crc32c(crc, &owner->generation, 4);
+	return e4df_crc32c(crc, block,
+			   HEADER + e4df_tree_fanout(block_size) * ENTRY);
 }
 
 /* An entry of either kind, before it is known which node it goes to. */

@@ -362,6 +362,16 @@ change "sif a block[2] 99999"
 damaged "inode $a, block 99999: block number out of range"
 change "sif a block[IND] 99999"
 damaged "inode $a, block 99999: block number out of range"
+# One block of numbers in two places of a file, and one that names itself.
+n=$(stat_of deep '\(IND\):([0-9]+)')
+change "sif deep block[DIND] $n"
+damaged "inode $deep, block $n: indirect block that is used twice"
+change "sif deep block[IND] 0" "sif deep block[TIND] $n"
+for i in {0..31}; do
+	poke img $((n * 1024 + 4 * i)) \
+		"\\$(printf %o $((n % 256)))\\$(printf %o $((n / 256)))"
+done
+damaged "inode $deep, block $n: indirect block that is used twice"
 
 # -- clusters of four blocks: the file data has 59 blocks, so 15 clusters
 

@@ -14,103 +14,36 @@
  * All bytes derive from the seed; where they end up is the kernel's business,
  * and which files see "no space left" may be, too.  -e needs root.
  *
- * cc -o age age.c
+ * -w writes so many percent of the files at once, as unpacking an archive
+ * does.  -l begins with so many files of 25 000 pieces each: disk images and
+ * databases, which grow by turns and are punched, on 1 GiB or more.  They are
+ * never deleted.
+ *
+ * cc -o age age.c age_exotic.c
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/sysmacros.h>
-#include <sys/xattr.h>
 
-#include "prng.h"
-#include "tool.h"
+#include "age.h"
 
-enum {
-	MAX_DIRS = 1000,
-	FANOUT = 10,  /* directories in a directory */
-	GROWING = 48, /* files written to at the same time */
-	UNIT = 4096,  /* bytes come in units of this size */
-	BUF_SIZE = 1 << 20,
-	PIECE_MEAN = 24 << 10,
-	PIECE_MAX = BUF_SIZE - 2 * UNIT,
-	SIZE_MEDIAN = 16 << 10,
-	SIZE_OCTAVES = 3,
-	FILL_PERCENT = 96,
-	NAME_ROOM = 256,
-	PATH_ROOM = 1200,
-	TORN_EXTENTS = 20000,
-};
-
-struct file {
-	uint64_t number; /* never used twice; the name derives from it */
-	uint64_t key;	 /* the bytes derive from this */
-	uint64_t size;	 /* bytes; all of it written */
-	uint64_t goal;	 /* bytes; where it stops growing */
-};
-
-struct ager {
-	/* Immutable after the start */
-	uint64_t seed;
-	uint64_t max_bytes;
-	unsigned int target; /* percent */
-	unsigned int rounds;
-	uint64_t extents; /* of an exotic file that has many; 0: by size */
-	bool exotic;
-	int root; /* descriptor of the directory */
-	uint64_t block_size;
-	uint64_t blocks;
-	char *dir[MAX_DIRS]; /* owned paths */
-	size_t dirs;
-
-	/* Mutable */
-	struct prng rng;
-	struct file growing[GROWING];
-	struct file *settled; /* owned */
-	size_t count;
-	size_t room;
-	uint64_t numbers;  /* handed out so far */
-	bool no_fallocate; /* not an extent mapped one */
-	char *buf;	   /* owned, BUF_SIZE bytes */
-};
-
-/*
- * Passes the result of a system call on if it succeeded or there was no
- * space; there is no way on from any other error.
- */
-static long must_or_full(long ret, const char *what, const char *name)
-{
-	if (ret < 0 && errno != ENOSPC)
-		die("%s: %s: %s", name, what, strerror(errno));
-	return ret;
-}
-
-static void must(long ret, const char *what, const char *name)
-{
-	if (ret < 0)
-		die("%s: %s: %s", name, what, strerror(errno));
-}
-
-static unsigned int percent_used(const struct ager *a)
+static unsigned int permille_used(const struct ager *a)
 {
 	struct statvfs st;
 
 	must(fstatvfs(a->root, &st), "statvfs", ".");
-	return (unsigned int)((st.f_blocks - st.f_bfree) * 100 / st.f_blocks);
+	return (unsigned int)((st.f_blocks - st.f_bfree) * 1000 / st.f_blocks);
 }
 
 /* -- names -------------------------------------------------------------- */
 
-/* A name of random but repeatable length. */
-static void make_name(const char *prefix, uint64_t number, uint64_t mean,
-		      char name[NAME_ROOM])
+void age_make_name(const char *prefix, uint64_t number, uint64_t mean,
+		   char name[NAME_ROOM])
 {
 	struct prng rng = { prng_mix(number) };
 	uint64_t tail = prng_exponential(&rng, mean);
@@ -122,12 +55,12 @@ static void make_name(const char *prefix, uint64_t number, uint64_t mean,
 	name[n] = '\0';
 }
 
-static void file_path(const struct ager *a, const struct file *file,
-		      char path[PATH_ROOM])
+void age_file_path(const struct ager *a, const struct file *file,
+		   char path[PATH_ROOM])
 {
 	char name[NAME_ROOM];
 
-	make_name("file", file->number, 30, name);
+	age_make_name("file", file->number, 30, name);
 	snprintf(path, PATH_ROOM, "%s/%s",
 		 a->dir[prng_mix(file->number) % a->dirs], name);
 }
@@ -141,7 +74,7 @@ static void make_dirs(struct ager *a)
 
 	want = want > MAX_DIRS ? MAX_DIRS : want + 1;
 	for (i = 0; i < want; i++) {
-		make_name("dir", i, 60, name);
+		age_make_name("dir", i, 60, name);
 		snprintf(path, sizeof(path), "%s/%s",
 			 i < FANOUT ? "." : a->dir[i / FANOUT - 1], name);
 		must(mkdirat(a->root, path, 0755), "mkdir", path);
@@ -151,9 +84,7 @@ static void make_dirs(struct ager *a)
 
 /* -- bytes -------------------------------------------------------------- */
 
-/* The @len bytes (up to PIECE_MAX) that belong at @pos of a file. */
-static const char *bytes(struct ager *a, uint64_t key, uint64_t pos,
-			 uint64_t len)
+const char *age_bytes(struct ager *a, uint64_t key, uint64_t pos, uint64_t len)
 {
 	uint64_t unit = pos / UNIT, *to = (uint64_t *)(void *)a->buf;
 
@@ -162,16 +93,15 @@ static const char *bytes(struct ager *a, uint64_t key, uint64_t pos,
 	return a->buf + pos % UNIT;
 }
 
-/* Returns false when the file system is full; some may have been written. */
-static bool put(struct ager *a, int fd, const char *name, uint64_t key,
-		uint64_t pos, uint64_t len)
+bool age_put(struct ager *a, int fd, const char *name, uint64_t key,
+	     uint64_t pos, uint64_t len)
 {
 	uint64_t end = pos + len, n;
 	long ret;
 
 	for (; pos < end; pos += (uint64_t)ret) {
 		n = end - pos < PIECE_MAX ? end - pos : PIECE_MAX;
-		ret = must_or_full(pwrite(fd, bytes(a, key, pos, n), n,
+		ret = must_or_full(pwrite(fd, age_bytes(a, key, pos, n), n,
 					  (off_t)pos),
 				   "write", name);
 		if (ret < 0)
@@ -180,8 +110,7 @@ static bool put(struct ager *a, int fd, const char *name, uint64_t key,
 	return true;
 }
 
-/* Forces the kernel to choose blocks now. */
-static bool settle(struct ager *a, int fd, const char *name)
+bool age_settle(struct ager *a, int fd, const char *name)
 {
 	if (prng_below(&a->rng, 256) == 0)
 		return must_or_full(fsync(fd), "fsync", name) == 0;
@@ -223,13 +152,13 @@ static bool append(struct ager *a, struct file *file, uint64_t len)
 	bool done;
 	int fd;
 
-	file_path(a, file, path);
+	age_file_path(a, file, path);
 	fd = open_at(a, path, O_WRONLY | O_CREAT);
 	if (fd < 0)
 		return false;
 	done = allocate(a, fd, path, file->size, len) &&
-	       put(a, fd, path, file->key, file->size, len) &&
-	       settle(a, fd, path);
+	       age_put(a, fd, path, file->key, file->size, len) &&
+	       age_settle(a, fd, path);
 	file->size = (uint64_t)lseek(fd, 0, SEEK_END);
 	if (!done) /* nothing of it stays allocated behind the end */
 		must(ftruncate(fd, (off_t)file->size), "truncate", path);
@@ -241,7 +170,7 @@ static bool append(struct ager *a, struct file *file, uint64_t len)
 
 static struct file new_file(struct ager *a)
 {
-	uint64_t size = prng_lognormal(&a->rng, SIZE_MEDIAN, SIZE_OCTAVES);
+	uint64_t size = prng_lognormal(&a->rng, a->median_bytes, SIZE_OCTAVES);
 
 	if (size < 1024)
 		size = 1024;
@@ -249,6 +178,7 @@ static struct file new_file(struct ager *a)
 		.number = a->numbers++,
 		.key = prng_next(&a->rng),
 		.goal = size < a->max_bytes ? size : a->max_bytes,
+		.whole = a->whole && prng_below(&a->rng, 100) < a->whole,
 	};
 }
 
@@ -275,7 +205,11 @@ static bool grow_one(struct ager *a)
 	}
 	if (len > file->goal - file->size)
 		len = file->goal - file->size;
-	return append(a, file, len < PIECE_MAX ? len : PIECE_MAX);
+	if (file->whole)
+		len = file->goal - file->size;
+	else if (len > PIECE_MAX)
+		len = PIECE_MAX;
+	return append(a, file, len);
 }
 
 static void delete_one(struct ager *a)
@@ -283,7 +217,7 @@ static void delete_one(struct ager *a)
 	struct file *file = &a->settled[prng_below(&a->rng, a->count)];
 	char path[PATH_ROOM];
 
-	file_path(a, file, path);
+	age_file_path(a, file, path);
 	must(unlinkat(a->root, path, 0), "unlink", path);
 	*file = a->settled[--a->count];
 }
@@ -301,7 +235,7 @@ static void cut_one(struct ager *a)
 	char path[PATH_ROOM];
 	int fd;
 
-	file_path(a, file, path);
+	age_file_path(a, file, path);
 	fd = open_at(a, path, O_WRONLY);
 	if (fd < 0)
 		return;
@@ -319,7 +253,7 @@ static bool rewrite_one(struct ager *a, bool anew)
 	bool done = true;
 	int fd;
 
-	file_path(a, file, path);
+	age_file_path(a, file, path);
 	fd = open_at(a, path, O_WRONLY | (anew ? O_TRUNC : 0));
 	if (fd < 0)
 		return false;
@@ -328,8 +262,8 @@ static bool rewrite_one(struct ager *a, bool anew)
 		file->size = 0;
 		file->key = prng_next(&a->rng);
 	} else {
-		done = put(a, fd, path, prng_next(&a->rng), pos,
-			   (file->size - pos) / 4);
+		done = age_put(a, fd, path, prng_next(&a->rng), pos,
+			       (file->size - pos) / 4);
 	}
 	must(close(fd), "close", path);
 	while (done && anew && file->size < file->goal)
@@ -360,17 +294,17 @@ static bool live(struct ager *a)
 	return true;
 }
 
-static void fill_to(struct ager *a, unsigned int percent)
+static void fill_to(struct ager *a, unsigned int permille)
 {
 	unsigned int misses = 0;
 
-	while (percent_used(a) < percent && misses < GROWING)
+	while (permille_used(a) < permille && misses < GROWING)
 		misses = live(a) ? 0 : misses + 1;
 }
 
-static void delete_to(struct ager *a, unsigned int percent)
+void age_delete_to(struct ager *a, unsigned int permille)
 {
-	while (a->count && percent_used(a) > percent)
+	while (a->count && permille_used(a) > permille)
 		delete_one(a);
 }
 
@@ -382,197 +316,111 @@ static void delete_third(struct ager *a)
 		delete_one(a);
 }
 
-/* -- the exotic ones ---------------------------------------------------- */
-
-static int create(struct ager *a, const char *name, uint64_t len)
-{
-	int fd = openat(a->root, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-			0644);
-
-	must(fd, "create", name);
-	if (!put(a, fd, name, prng_next(&a->rng), 0, len))
-		die("%s: no space for it", name);
-	return fd;
-}
-
-/* Where the file system cannot do that, the file stays an ordinary one. */
-static void change_space(int fd, const char *name, int mode, uint64_t pos,
-			 uint64_t len)
+void age_change_space(int fd, const char *name, int mode, uint64_t pos,
+		      uint64_t len)
 {
 	if (fallocate(fd, mode, (off_t)pos, (off_t)len) < 0 &&
 	    errno != EOPNOTSUPP)
 		die("%s: fallocate: %s", name, strerror(errno));
 }
 
-static void make_ranges(struct ager *a)
+/* -- the large ones ----------------------------------------------------- */
+
+static void punch(struct ager *a, const struct file *file)
 {
-	uint64_t bs = a->block_size, i;
+	uint64_t bs = a->block_size, blocks = file->size / bs, i;
+	char path[PATH_ROOM];
 	int fd;
 
-	/* short enough for one tree level: e2fsck 1.47.0 takes an index node
-	 * behind the end of file for an error */
-	fd = create(a, "exotic-keep-size", 100001);
-	change_space(fd, "keep-size", FALLOC_FL_KEEP_SIZE, 0, 1 << 18);
-	must(close(fd), "close", "keep-size");
-
-	fd = create(a, "exotic-unwritten", 0);
-	change_space(fd, "unwritten", 0, 0, 600 * bs);
-	for (i = 0; i < 40; i++)
-		put(a, fd, "unwritten", i, (15 * i + i % 7) * bs, bs * (i % 5));
-	must(close(fd), "close", "unwritten");
-
-	fd = create(a, "exotic-punched", 600 * bs);
-	for (i = 0; i < 40; i++)
-		change_space(fd, "punched",
-			     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			     (15 * i + i % 7) * bs, bs * (1 + i % 5));
-	must(close(fd), "close", "punched");
-
-	fd = create(a, "exotic-sparse", 0);
-	for (i = 0; i < 40; i++)
-		put(a, fd, "sparse", i, (i * i + i) * bs, bs);
-	must(ftruncate(fd, (off_t)(INT64_C(1) << 32)), "truncate", "sparse");
-	must(close(fd), "close", "sparse");
+	age_file_path(a, file, path);
+	fd = open_at(a, path, O_WRONLY);
+	must(fd, "open", path);
+	for (i = 0; blocks && i < LARGE_HOLES; i++)
+		age_change_space(fd, path,
+				 FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				 prng_below(&a->rng, blocks) * bs,
+				 bs * (1 + prng_below(&a->rng, 2)));
+	must(close(fd), "close", path);
 }
 
-/* Every second block is a hole. */
-static void make_comb(struct ager *a, uint64_t extents)
+/*
+ * By turns, as two appends in a row could be one piece; the small files live
+ * meanwhile, and later in what the holes leave.
+ */
+static void make_large(struct ager *a)
 {
-	uint64_t bs = a->block_size, i;
-	int fd = create(a, "exotic-comb", 2 * extents * bs);
+	struct file large[LARGE_MAX];
+	uint64_t piece, goal, len, i;
+	unsigned int n;
 
-	must(fsync(fd), "fsync", "comb");
-	for (i = 0; i < extents; i++)
-		change_space(fd, "comb",
-			     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			     (2 * i + 1) * bs, bs);
-	must(close(fd), "close", "comb");
-}
-
-/* Two files grow by a block each in turn. */
-static void make_torn(struct ager *a, uint64_t extents)
-{
-	uint64_t bs = a->block_size, i, key = prng_next(&a->rng);
-	int fd[2] = { create(a, "exotic-torn-a", 0),
-		      create(a, "exotic-torn-b", 0) };
-
-	for (i = 0; i < 2 * extents; i++) {
-		change_space(fd[i & 1], "torn", 0, i / 2 * bs, bs);
-		if (a->no_fallocate &&
-		    (!put(a, fd[i & 1], "torn", 0, i / 2 * bs, bs) ||
-		     !settle(a, fd[i & 1], "torn")))
-			die("torn: no space for it");
+	goal = a->blocks * a->block_size / 100 * LARGE_PERCENT / a->large;
+	piece = goal / a->block_size / LARGE_PIECES;
+	piece -= piece > 0; /* one block is in any case */
+	for (n = 0; n < a->large; n++)
+		large[n] = new_file(a);
+	for (i = 0; large[i % a->large].size < goal; i++) {
+		len = (1 + prng_exponential(&a->rng, piece)) * a->block_size;
+		if (!append(a, &large[i % a->large],
+			    len < PIECE_MAX ? len : PIECE_MAX))
+			die("no space for the large files");
+		if (i % 16 == 0)
+			live(a);
 	}
-	for (i = 0; i < 2; i++) {
-		if (!put(a, fd[i], "torn", key + i, 0, extents * bs))
-			die("torn: no space for it");
-		must(close(fd[i]), "close", "torn");
-	}
-}
-
-static void make_links(struct ager *a)
-{
-	char name[NAME_ROOM], target[1000], path[PATH_ROOM];
-	struct file *file;
-	size_t len;
-	unsigned int i;
-
-	for (i = 0; i < 40; i++) {
-		len = 1 + (size_t)prng_below(&a->rng, i < 20 ? 59 : 900);
-		if (i >= 20)
-			len += 60; /* does not fit into the inode */
-		memset(target, 'a' + (int)i % 26, len);
-		target[len] = '\0';
-		make_name("exotic-symlink", i, 60, name);
-		must(symlinkat(target, a->root, name), "symlink", name);
-	}
-	for (i = 0; i < 100 && a->count; i++) {
-		file = &a->settled[prng_below(&a->rng, a->count)];
-		file_path(a, file, path);
-		make_name("exotic-link", i, 100, name);
-		must(linkat(a->root, path, a->root, name, 0), "link", name);
-	}
-}
-
-static void make_nodes(struct ager *a)
-{
-	int root = a->root;
-
-	must(mkfifoat(root, "exotic-fifo", 0600), "mknod", "fifo");
-	must(mknodat(root, "exotic-char", S_IFCHR | 0600, makedev(1, 3)),
-	     "mknod", "char");
-	must(mknodat(root, "exotic-block", S_IFBLK | 0600, makedev(7, 300)),
-	     "mknod", "block");
-	must(mknodat(root, "exotic-socket", S_IFSOCK | 0600, 0), "mknod",
-	     "socket");
-}
-
-/* The flag is set last: nothing else can be done afterwards. */
-static void make_flagged(struct ager *a, const char *name, int flag)
-{
-	int fd = create(a, name, 99999), flags;
-
-	must(ioctl(fd, FS_IOC_GETFLAGS, &flags), "getting flags", name);
-	flags |= flag;
-	must(ioctl(fd, FS_IOC_SETFLAGS, &flags), "setting flags", name);
-	must(close(fd), "close", name);
-}
-
-static void make_xattrs(struct ager *a, const char *name, size_t len)
-{
-	int fd = create(a, name, 5000);
-
-	must(fsetxattr(fd, "user.first", bytes(a, 1, 0, len), len, 0),
-	     "setxattr", name);
-	must(fsetxattr(fd, "user.second", "2", 1, 0), "setxattr", name);
-	must(close(fd), "close", name);
-}
-
-static void make_exotic(struct ager *a)
-{
-	uint64_t extents = a->blocks / 16;
-
-	if (extents > TORN_EXTENTS)
-		extents = TORN_EXTENTS;
-	if (a->extents)
-		extents = a->extents;
-	delete_to(a, 60);
-	make_ranges(a);
-	make_comb(a, extents);
-	make_torn(a, extents);
-	make_links(a);
-	make_nodes(a);
-	make_xattrs(a, "exotic-xattr-small", 20);
-	make_xattrs(a, "exotic-xattr-large", 700);
-	make_flagged(a, "exotic-immutable", FS_IMMUTABLE_FL);
-	make_flagged(a, "exotic-append", FS_APPEND_FL);
+	for (n = 0; n < a->large; n++)
+		punch(a, &large[n]);
 }
 
 /* -- the frame ---------------------------------------------------------- */
+
+/* "99.9", in per mille. */
+static unsigned int parse_percent(const char *arg)
+{
+	char *end;
+	unsigned long whole = strtoul(arg, &end, 10), tenth = 0;
+
+	if (end[0] == '.' && end[1] >= '0' && end[1] <= '9') {
+		tenth = (unsigned long)(end[1] - '0');
+		end += 2;
+	}
+	if (end == arg || *end || whole < 1 || whole > 99)
+		die("%s: not a percentage from 1 to 99.9", arg);
+	return (unsigned int)(whole * 10 + tenth);
+}
+
+static void parse_one(struct ager *a, int opt)
+{
+	if (opt == 's')
+		a->seed = parse_number(optarg, 0, UINT64_MAX);
+	else if (opt == 't')
+		a->target = parse_percent(optarg);
+	else if (opt == 'r')
+		a->rounds = (unsigned int)parse_number(optarg, 1, 1000);
+	else if (opt == 'm')
+		a->max_bytes = parse_number(optarg, 1, 1 << 30) * 1024;
+	else if (opt == 'd')
+		a->median_bytes = parse_number(optarg, 1, 1 << 20) * 1024;
+	else if (opt == 'w')
+		a->whole = (unsigned int)parse_number(optarg, 0, 100);
+	else if (opt == 'l')
+		a->large = (unsigned int)parse_number(optarg, 1, LARGE_MAX);
+	else if (opt == 'n')
+		a->extents = parse_number(optarg, 1, TORN_EXTENTS);
+	else if (opt == 'e')
+		a->exotic = true;
+	else
+		exit(EXIT_FAILURE);
+}
 
 static const char *parse(struct ager *a, int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:t:r:m:n:e")) != -1) {
-		if (opt == 's')
-			a->seed = parse_number(optarg, 0, UINT64_MAX);
-		else if (opt == 't')
-			a->target = (unsigned int)parse_number(optarg, 1, 95);
-		else if (opt == 'r')
-			a->rounds = (unsigned int)parse_number(optarg, 1, 1000);
-		else if (opt == 'm')
-			a->max_bytes = parse_number(optarg, 1, 1 << 30) * 1024;
-		else if (opt == 'n')
-			a->extents = parse_number(optarg, 1, TORN_EXTENTS);
-		else if (opt == 'e')
-			a->exotic = true;
-		else
-			exit(EXIT_FAILURE);
-	}
+	while ((opt = getopt(argc, argv, "s:t:r:m:d:w:l:n:e")) != -1)
+		parse_one(a, opt);
 	if (optind != argc - 1)
 		die("usage: age [-s seed] [-t target-percent] [-r rounds] "
-		    "[-m max-file-kib] [-n extents] [-e] DIR");
+		    "[-m max-file-kib] [-d median-file-kib] [-w percent] "
+		    "[-l files] [-n extents] [-e] DIR");
 	return argv[optind];
 }
 
@@ -605,22 +453,25 @@ int main(int argc, char **argv)
 {
 	struct ager a = {
 		.seed = 1,
-		.target = 67,
+		.target = 670,
 		.rounds = 4,
 		.max_bytes = 64 << 20,
+		.median_bytes = SIZE_MEDIAN << 10,
 	};
 	unsigned int i;
 
 	start(&a, parse(&a, argc, argv));
 	make_dirs(&a);
+	if (a.large)
+		make_large(&a);
 	for (i = 0; i < a.rounds; i++) {
-		fill_to(&a, FILL_PERCENT);
+		fill_to(&a, FILL_PERMILLE);
 		delete_third(&a);
 		if (a.exotic && i == 0)
-			make_exotic(&a);
+			age_make_exotic(&a);
 	}
 	fill_to(&a, a.target);
-	delete_to(&a, a.target);
+	age_delete_to(&a, a.target);
 	finish(&a);
 	return EXIT_SUCCESS;
 }

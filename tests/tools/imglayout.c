@@ -12,6 +12,8 @@
  * of those of its xattr block, as they are, of fields too that no one knows.
  * Only what must change with the place of blocks counts as zeros there.
  *
+ * With -b the number of each block of data, a line each.
+ *
  * With -s a digest of the superblock without what says how much is free and
  * when that was written.
  *
@@ -44,7 +46,8 @@ struct subject {
 	blk64_t next;			/* the end of the last run */
 	blk64_t low;			/* of all blocks of data */
 	blk64_t high;
-	int depth; /* of the tree */
+	bool is_listed; /* each block is printed */
+	int depth;	/* of the tree */
 };
 
 static void must(errcode_t err, const char *what, ext2_ino_t ino)
@@ -69,6 +72,8 @@ static void add_run(struct subject *sub, blk64_t pblk, blk64_t len)
 {
 	sub->runs += !sub->blocks || !is_next(sub->fs, sub->next - 1, pblk);
 	sub->blocks += len;
+	for (blk64_t i = 0; sub->is_listed && i < len; i++)
+		printf("%llu\n", (unsigned long long)(pblk + i));
 	sub->next = pblk + len;
 	if (pblk < sub->low)
 		sub->low = pblk;
@@ -228,6 +233,13 @@ static bool is_quota(ext2_filsys fs, ext2_ino_t ino)
 	       ino == fs->super->s_prj_quota_inum;
 }
 
+static void show_blocks(struct subject *sub)
+{
+	sub->is_listed = true;
+	if (!is_internal(sub->fs->super, sub->ino))
+		add_all(sub);
+}
+
 static void show_raw(struct subject *sub)
 {
 	if (!is_quota(sub->fs, sub->ino)) /* they follow i_blocks */
@@ -281,13 +293,13 @@ int main(int argc, char **argv)
 	ext2_filsys fs;
 
 	initialize_ext2_error_table();
-	while ((opt = getopt(argc, argv, "rs")) != -1) {
+	while ((opt = getopt(argc, argv, "brs")) != -1) {
 		if (opt == '?')
 			return EXIT_FAILURE;
 		mode = opt;
 	}
 	if (optind != argc - 1)
-		die("usage: imglayout [-r | -s] IMAGE");
+		die("usage: imglayout [-b | -r | -s] IMAGE");
 	must(ext2fs_open(argv[optind], EXT2_FLAG_64BITS, 0, 0, unix_io_manager,
 			 &fs),
 	     argv[optind], 0);
@@ -295,7 +307,9 @@ int main(int argc, char **argv)
 	if (mode == 's')
 		printf("%016llx\n", (unsigned long long)raw_super(fs));
 	else
-		show_all(fs, mode == 'r' ? show_raw : show_layout);
+		show_all(fs, mode == 'r' ? show_raw :
+			     mode == 'b' ? show_blocks :
+					   show_layout);
 	ext2fs_close_free(&fs);
 	return fflush(stdout) || ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -90,7 +90,10 @@ static void fix_metadata(struct draft *d)
 	for (blk64_t b = g->first_block; b < g->blocks; b++)
 		d->left += d->is_used[b];
 	d->left = d->recipe->blocks - d->left;
-	d->left -= d->left * d->recipe->free_percent / 100;
+	if (d->recipe->free_permille)
+		d->left -= d->left * d->recipe->free_permille / 1000;
+	else
+		d->left -= d->left * d->recipe->free_percent / 100;
 }
 
 /* A free run of at most `want`; *len is what there is. */

@@ -9,15 +9,16 @@
 #include "unit.h"
 
 struct maps_recipe {
-	unsigned int blocks;	   /* of the file system */
-	unsigned int free_percent; /* 1 ... 99 */
-	unsigned int file_blocks;  /* of the largest file */
-	unsigned int scattered;	   /* percent of the files in pieces */
-	unsigned int odd_fixed;	   /* fixed ranges in odd places */
-	unsigned int immovable;	   /* percent of the files */
-	unsigned int xattrs;	   /* blocks of them, about */
-	unsigned int owners;	   /* of an xattr block, at most */
-	unsigned int cluster_bits; /* then all numbers above are clusters */
+	unsigned int blocks;	    /* of the file system */
+	unsigned int free_percent;  /* 1 ... 99 */
+	unsigned int free_permille; /* if not 0, then instead of that */
+	unsigned int file_blocks;   /* of the largest file */
+	unsigned int scattered;	    /* percent of the files in pieces */
+	unsigned int odd_fixed;	    /* fixed ranges in odd places */
+	unsigned int immovable;	    /* percent of the files */
+	unsigned int xattrs;	    /* blocks of them, about */
+	unsigned int owners;	    /* of an xattr block, at most */
+	unsigned int cluster_bits;  /* then all numbers above are clusters */
 };
 
 /*

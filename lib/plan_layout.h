@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * plan_layout - part of plan: target layouts, and getting there
+ *
+ *	plan_layout.c	which file is to be where, by the policy's goal
+ *	plan_whole.c	for E4DF_DEFRAG: the fragmented files between the others
+ *	plan_pack.c	one file behind the other, area by area
+ *	plan_sweep.c	the batches that lead there
+ *
+ * Units are the batcher's.
+ */
+#ifndef E4DF_PLAN_LAYOUT_H
+#define E4DF_PLAN_LAYOUT_H
+
+#include "plan_priv.h"
+
+#define SLOT_TREE UINT32_MAX /* as `from`: for the mapping blocks */
+
+/* Where a run of a file, or its mapping blocks, are to be. */
+struct slot {
+	blk64_t start;
+	__u32 len;
+	__u32 inode;
+	__u32 from; /* blocks that the file has before the run */
+};
+
+/* The slots of a file follow each other, its mapping blocks' last. */
+struct target {
+	struct slot *v; /* (owned) */
+	size_t count, alloc;
+	__u32 *first; /* (owned) [inode] = 1 + its first slot, 0 = none */
+};
+
+errcode_t target_init(struct target *t, const struct batcher *b);
+void target_release(struct target *t);
+errcode_t target_add(struct target *t, __u32 inode, __u32 from, blk64_t start,
+		     __u32 len);
+/* Brings the slots into their order. */
+void target_sort(struct target *t);
+/* Gives the file a range for its data and the mapping blocks behind them. */
+errcode_t target_place(struct target *t, const struct batcher *b, __u32 inode,
+		       blk64_t start, __u32 tree);
+/* The slot that a block belongs to, by its dense position; NULL for none. */
+const struct slot *target_find(const struct target *t, __u32 inode,
+			       blk64_t dense);
+
+/* plan_pack.c */
+
+/* Mapping blocks that the file needs when it is contiguous. */
+errcode_t pack_tree(const struct batcher *b, __u32 inode, __u32 *ret);
+/*
+ * Packs these files in their order into the ranges, which ascend.  What does
+ * not fit into the rest of a range comes first in the next one, and smaller
+ * files that follow take the rest.
+ */
+errcode_t pack_files(struct target *t, const struct batcher *b,
+		     const __u32 *files, __u32 count,
+		     const struct e4df_runs *ranges);
+
+/* plan_sweep.c */
+
+/* Are the file's blocks in this slot? */
+int sweep_is_in_place(const struct batcher *b, const struct slot *slot);
+
+/* Are all files there, wherever their mapping blocks are? */
+int sweep_is_over(const struct batcher *b, const struct target *t);
+
+/*
+ * Moves every file that has slots there, from the first slot to the last.
+ * What is in the way goes to its own slots if they are free, else as far back
+ * as possible; each file is whole again at the end.  *is_done says whether the
+ * target was reached; if not there was too little room, or too small a log.
+ */
+errcode_t sweep_run(struct batcher *b, const struct target *t, int *is_done);
+
+/* plan_whole.c */
+
+errcode_t whole_make(struct target *t, const struct batcher *b);
+
+/* plan_layout.c */
+
+/*
+ * Makes the target of one pass, by policy->goal; with LAYOUT_ORDER for the
+ * listed files alone.
+ */
+#define LAYOUT_ORDER 0x1
+errcode_t layout_make(struct target *t, const struct batcher *b,
+		      unsigned int flags);
+
+/* A layout in figures. */
+struct layout_figures {
+	__u64 files;  /* in the sequence, without directories */
+	__u64 jumps;  /* of them not close behind the one before */
+	__u64 excess; /* runs */
+	__u64 free_runs;
+	blk64_t end;	   /* behind the last block that can move */
+	blk64_t long_free; /* free blocks in runs of 1 MiB and more */
+};
+
+/* Measures a batcher without an open batch.  Returns ENOMEM. */
+errcode_t layout_measure(const struct batcher *b, struct layout_figures *ret);
+/* So nearly in order that it is not laid out anew? */
+int layout_is_orderly(const struct batcher *b, const struct layout_figures *f);
+/* Is a layout worth having, for policy->goal? */
+int layout_is_better(const struct batcher *b, const struct layout_figures *a,
+		     const struct layout_figures *before);
+
+#endif

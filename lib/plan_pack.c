@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "plan_layout.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "mapping.h"
+
+#define LOOK_AHEAD 4096 /* files that may take the rest of a range */
+
+errcode_t target_init(struct target *t, const struct batcher *b)
+{
+	*t = (struct target){ .v = NULL };
+	t->first =
+		calloc((size_t)e4df_map_count(b->map) + 1, sizeof(*t->first));
+	return t->first ? 0 : ENOMEM;
+}
+
+void target_release(struct target *t)
+{
+	free(t->v);
+	free(t->first);
+}
+
+errcode_t target_add(struct target *t, __u32 inode, __u32 from, blk64_t start,
+		     __u32 len)
+{
+	errcode_t err =
+		e4df_grow(&t->v, &t->alloc, t->count + 1, sizeof(*t->v));
+
+	if (err)
+		return err;
+	t->v[t->count++] = (struct slot){
+		.start = start,
+		.len = len,
+		.inode = inode,
+		.from = from,
+	};
+	if (!t->first[inode])
+		t->first[inode] = (__u32)t->count;
+	return 0;
+}
+
+static int compare_slots(const void *a, const void *b)
+{
+	const struct slot *x = a, *y = b;
+
+	if (x->inode != y->inode)
+		return x->inode < y->inode ? -1 : 1;
+	return (x->from > y->from) - (x->from < y->from);
+}
+
+void target_sort(struct target *t)
+{
+	qsort(t->v, t->count, sizeof(*t->v), compare_slots);
+	for (size_t i = t->count; i; i--)
+		t->first[t->v[i - 1].inode] = (__u32)i;
+}
+
+errcode_t target_place(struct target *t, const struct batcher *b, __u32 inode,
+		       blk64_t start, __u32 tree)
+{
+	__u32 blocks = b->files[inode].blocks;
+	errcode_t err = target_add(t, inode, 0, start, blocks);
+
+	if (!err && tree)
+		err = target_add(t, inode, SLOT_TREE, start + blocks, tree);
+	return err;
+}
+
+const struct slot *target_find(const struct target *t, __u32 inode,
+			       blk64_t dense)
+{
+	if (!t->first[inode])
+		return NULL;
+	for (size_t i = t->first[inode] - 1;
+	     i < t->count && t->v[i].inode == inode; i++) {
+		const struct slot *s = &t->v[i];
+
+		if (dense == SLOT_TREE ?
+			    s->from == SLOT_TREE :
+			    s->from != SLOT_TREE && dense >= s->from &&
+				    dense - s->from < s->len)
+			return s;
+	}
+	return NULL;
+}
+
+errcode_t pack_tree(const struct batcher *b, __u32 inode, __u32 *ret)
+{
+	const struct file *f = &b->files[inode];
+	const struct e4df_extent *v = batcher_layout(b, inode);
+	struct e4df_extent *one = malloc(((size_t)f->data + 1) * sizeof(*one));
+	blk64_t at = 1; /* any place will do */
+	struct layout layout;
+	__u32 n = 0;
+	errcode_t err;
+
+	if (!one)
+		return ENOMEM;
+	for (__u32 i = 0; i < f->data; i++) {
+		struct e4df_extent *last = n ? &one[n - 1] : NULL;
+
+		if (last && last->flags == v[i].flags &&
+		    last->lblk + (blk64_t)last->len == v[i].lblk) {
+			last->len += v[i].len;
+		} else {
+			one[n] = v[i];
+			one[n++].pblk = at & E4DF_PBLK_MAX;
+		}
+		at += v[i].len;
+	}
+	err = mapping_layout(&layout, b, inode, one, n);
+	if (!err)
+		*ret = e4df_mapping_blocks(mapping_format(b, inode), layout.v,
+					   layout.count,
+					   b->geometry->block_size);
+	free(layout.own);
+	free(one);
+	return err;
+}
+
+/* Packing: the rest of a range, and the ranges behind it. */
+struct packer {
+	struct target *target;
+	const struct batcher *b;
+	const struct e4df_runs *ranges;
+	const __u32 *files;
+	unsigned char *is_done; /* (owned) of each of files */
+	__u32 *tree;		/* (owned) of each of files */
+	__u32 count;
+	size_t range; /* the current one */
+	blk64_t at;   /* in it */
+};
+
+static blk64_t need_of(const struct packer *p, __u32 i)
+{
+	return p->b->files[p->files[i]].blocks + (blk64_t)p->tree[i];
+}
+
+static blk64_t rest_of(const struct packer *p)
+{
+	const struct e4df_range *r = &p->ranges->v[p->range];
+
+	return p->range < p->ranges->count ? r->start + r->len - p->at : 0;
+}
+
+static void next_range(struct packer *p)
+{
+	p->range++;
+	if (p->range < p->ranges->count)
+		p->at = p->ranges->v[p->range].start;
+}
+
+static errcode_t put(struct packer *p, __u32 i)
+{
+	errcode_t err =
+		target_place(p->target, p->b, p->files[i], p->at, p->tree[i]);
+
+	p->at += need_of(p, i);
+	p->is_done[i] = 1;
+	return err;
+}
+
+/* The rest of a range goes to the next files that are small enough. */
+static errcode_t fill_rest(struct packer *p, __u32 from)
+{
+	__u32 end = p->count - from > LOOK_AHEAD ? from + LOOK_AHEAD : p->count;
+	errcode_t err = 0;
+
+	while (rest_of(p) && !err) {
+		blk64_t rest = rest_of(p), best = 0;
+		__u32 pick = end;
+
+		for (__u32 i = from; i < end && best < rest; i++) {
+			blk64_t need = need_of(p, i);
+
+			if (p->is_done[i] || need > rest || need <= best ||
+			    p->b->files[p->files[i]].ideal > 1)
+				continue;
+			best = need;
+			pick = i;
+		}
+		if (pick == end)
+			break;
+		err = put(p, pick);
+	}
+	return err;
+}
+
+/* The runs that a file has that begins in the current range. */
+static __u32 count_runs(const struct packer *p, blk64_t need)
+{
+	blk64_t rest = rest_of(p);
+	__u32 runs = 1;
+
+	for (size_t r = p->range + 1; rest < need && r < p->ranges->count; r++)
+		rest += p->ranges->v[r].len, runs++;
+	return rest < need ? UINT32_MAX : runs;
+}
+
+/* A file that no area holds: where it begins with the fewest runs. */
+static errcode_t put_large(struct packer *p, __u32 i)
+{
+	__u32 inode = p->files[i], blocks = p->b->files[inode].blocks;
+	__u32 ideal = p->b->files[inode].ideal, from = 0;
+	struct packer try = *p;
+	errcode_t err = 0;
+
+	while (try.range < p->ranges->count &&
+	       count_runs(&try, need_of(p, i)) > ideal)
+		next_range(&try);
+	if (try.range < p->ranges->count)
+		while (p->range < try.range && !err) {
+			err = fill_rest(p, i + 1);
+			next_range(p);
+		}
+	while (from < blocks && rest_of(p) && !err) {
+		blk64_t len = rest_of(p);
+
+		if (len > blocks - from)
+			len = blocks - from;
+		err = target_add(p->target, inode, from, p->at, (__u32)len);
+		from += (__u32)len;
+		p->at += len;
+		if (!rest_of(p))
+			next_range(p);
+	}
+	if (!err && p->tree[i] && rest_of(p) >= p->tree[i]) {
+		err = target_add(p->target, inode, SLOT_TREE, p->at,
+				 p->tree[i]);
+		p->at += p->tree[i];
+	}
+	p->is_done[i] = 1;
+	return err;
+}
+
+static errcode_t pack_one(struct packer *p, __u32 i)
+{
+	blk64_t need = need_of(p, i);
+	struct packer try = *p;
+	errcode_t err = 0;
+
+	if (p->b->files[p->files[i]].ideal > 1)
+		return put_large(p, i);
+	while (try.range < p->ranges->count && rest_of(&try) < need)
+		next_range(&try);
+	if (try.range == p->ranges->count)
+		return 0; /* it keeps its place, if it can */
+	while (p->range < try.range && !err) {
+		err = fill_rest(p, i + 1);
+		next_range(p);
+	}
+	return err ? err : put(p, i);
+}
+
+errcode_t pack_files(struct target *t, const struct batcher *b,
+		     const __u32 *files, __u32 count,
+		     const struct e4df_runs *ranges)
+{
+	struct packer p = {
+		.target = t,
+		.b = b,
+		.ranges = ranges,
+		.files = files,
+		.count = count,
+	};
+	errcode_t err = 0;
+
+	p.is_done = calloc((size_t)count + 1, 1);
+	p.tree = calloc((size_t)count + 1, sizeof(*p.tree));
+	if (!p.is_done || !p.tree)
+		err = ENOMEM;
+	for (__u32 i = 0; i < count && !err; i++)
+		err = pack_tree(b, files[i], &p.tree[i]);
+	if (ranges->count)
+		p.at = ranges->v[0].start;
+	for (__u32 i = 0; i < count && !err; i++)
+		if (!p.is_done[i])
+			err = pack_one(&p, i);
+	free(p.is_done);
+	free(p.tree);
+	return err;
+}

@@ -1,0 +1,616 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "plan_layout.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "e4df_err.h"
+
+#define FREE_SHARE  4 /* of the free blocks, in one window */
+#define BATCH_SHARE 2 /* of a batch's data */
+#define CHOICES	    8192
+#define CLEAN_SHARE 8 /* of a window: enough to go on without clearing */
+
+/*
+ * A window is the next slots, in the order of their places, that are not in
+ * place yet.  Its ranges are reserved, what else is there moves out, and with
+ * a batch of its own the files move in.
+ */
+struct sweep {
+	struct batcher *b;
+	const struct target *target;
+	const struct slot **todo; /* (owned) by place; NULL = done */
+	size_t todo_count;
+	size_t next;	/* all before it are done */
+	size_t current; /* the slot that is begun, and how much of it */
+	__u32 skip;
+	struct choice *choices; /* (owned) CHOICES */
+	struct slot *window;
+	size_t window_count, window_alloc;
+	int must_close; /* before what is reserved can be written */
+	int is_stuck, is_over;
+};
+
+static int compare_slots(const void *a, const void *b)
+{
+	const struct slot *x = *(const struct slot *const *)a;
+	const struct slot *y = *(const struct slot *const *)b;
+
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+static int is_tree_in_place(const struct batcher *b, const struct slot *slot)
+{
+	const struct file *f = &b->files[slot->inode];
+	const struct e4df_extent *v = batcher_layout(b, slot->inode);
+
+	if (f->dirty)
+		return 0; /* placed anew in this batch */
+	for (__u32 i = 0; i < f->tree; i++)
+		if (v[f->data + i].pblk < slot->start ||
+		    v[f->data + i].pblk - slot->start >= slot->len)
+			return 0;
+	return 1;
+}
+
+int sweep_is_in_place(const struct batcher *b, const struct slot *slot)
+{
+	const struct file *f = &b->files[slot->inode];
+	const struct e4df_extent *v = batcher_layout(b, slot->inode);
+	blk64_t at = 0, end = (blk64_t)slot->from + slot->len;
+
+	if (slot->from == SLOT_TREE)
+		return is_tree_in_place(b, slot);
+	for (__u32 i = 0; i < f->data && at < end; at += v[i++].len) {
+		if (at + v[i].len <= slot->from)
+			continue;
+		/* both as if their file began there */
+		if (v[i].pblk + slot->from != slot->start + at)
+			return 0;
+	}
+	return 1;
+}
+
+int sweep_is_over(const struct batcher *b, const struct target *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (t->v[i].from != SLOT_TREE &&
+		    !sweep_is_in_place(b, &t->v[i]))
+			return 0;
+	return 1;
+}
+
+static errcode_t close_batch(struct sweep *s)
+{
+	s->must_close = 0;
+	return batcher_close(s->b);
+}
+
+/* Is there room in this batch, or in a new one? */
+static errcode_t make_room(struct sweep *s, __u32 inode, blk64_t copy,
+			   blk64_t need, __u32 pieces, int *has_room)
+{
+	errcode_t err = 0;
+
+	*has_room = batcher_has_room(s->b, inode, copy, need, pieces);
+	if (!*has_room) {
+		err = close_batch(s);
+		*has_room = !err &&
+			    batcher_has_room(s->b, inode, copy, need, pieces);
+	}
+	return err;
+}
+
+/* Blocks of a slot that others use, but for what is given up. */
+static blk64_t count_foreign(const struct space *space, const struct slot *slot)
+{
+	blk64_t at = slot->start, end = at + slot->len, sum = 0;
+	const struct e4df_node *n = space_owner(space, at);
+
+	if (!n)
+		n = e4df_treap_ceil(&space->used, at);
+	while (n && n->key < end) {
+		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
+
+		if (at < n->key)
+			at = n->key;
+		if (n->owner != OWNER_PENDING)
+			sum += stop - at;
+		n = e4df_treap_ceil(&space->used, n->key + n->len);
+	}
+	return sum;
+}
+
+static errcode_t add_part(struct sweep *s, const struct slot *slot, __u32 skip,
+			  __u32 len)
+{
+	struct slot part = *slot;
+	errcode_t err = e4df_grow(&s->window, &s->window_alloc,
+				  s->window_count + 1, sizeof(*s->window));
+
+	if (err)
+		return err;
+	part.start += skip;
+	part.len = len;
+	if (part.from != SLOT_TREE)
+		part.from += skip;
+	s->window[s->window_count++] = part;
+	return 0;
+}
+
+/* As much of a slot as there is room for; mapping blocks with the data. */
+static errcode_t add_slot(struct sweep *s, size_t i, blk64_t most, blk64_t *sum)
+{
+	const struct slot *slot = s->todo[i];
+	const struct slot *tree =
+		target_find(s->target, slot->inode, SLOT_TREE);
+	blk64_t len = slot->len - s->skip;
+	errcode_t err;
+
+	if (len > most - *sum && slot->from != SLOT_TREE)
+		len = most - *sum;
+	err = add_part(s, slot, s->skip, (__u32)len);
+	*sum += len;
+	s->skip += (__u32)len;
+	if (s->skip < slot->len) {
+		s->current = i;
+		return err;
+	}
+	s->skip = 0;
+	s->todo[i] = NULL;
+	if (!err && tree && slot != tree && slot + 1 == tree)
+		err = add_part(s, tree, 0, tree->len);
+	return err;
+}
+
+/* What a slot costs that could be next. */
+struct choice {
+	blk64_t foreign;
+	blk64_t len;
+	size_t todo;
+};
+
+/* The smallest share of foreign blocks; then by place. */
+static int compare_choices(const void *a, const void *b)
+{
+	const struct choice *x = a, *y = b;
+	blk64_t p = x->foreign * y->len, q = y->foreign * x->len;
+
+	if (p != q)
+		return p < q ? -1 : 1;
+	return (x->todo > y->todo) - (x->todo < y->todo);
+}
+
+/* The next slots that are not in place, with what is in their way. */
+static size_t list_choices(struct sweep *s)
+{
+	size_t n = 0;
+
+	while (s->next < s->todo_count && !s->todo[s->next])
+		s->next++;
+	for (size_t i = s->next; i < s->todo_count && n < CHOICES; i++) {
+		const struct slot *slot = s->todo[i];
+
+		if (!slot)
+			continue;
+		if (sweep_is_in_place(s->b, slot)) {
+			s->todo[i] = NULL;
+			continue;
+		}
+		s->choices[n++] = (struct choice){
+			count_foreign(&s->b->space, slot),
+			slot->len,
+			i,
+		};
+	}
+	qsort(s->choices, n, sizeof(*s->choices), compare_choices);
+	return n;
+}
+
+/*
+ * The slots with the least in their way.  If a good part of a window is free
+ * already, that is enough: nothing then has to move twice.
+ */
+static errcode_t choose_window(struct sweep *s)
+{
+	struct batcher *b = s->b;
+	blk64_t most = b->policy->batch_blocks / BATCH_SHARE, sum = 0,
+		dirty = 0;
+	blk64_t room = b->space.free_blocks > b->promised ?
+			       b->space.free_blocks - b->promised :
+			       0;
+	size_t n = 0, i = 0;
+	errcode_t err = 0;
+	blk64_t dcap;
+
+	if (most > room / FREE_SHARE)
+		most = room / FREE_SHARE;
+	s->window_count = 0;
+	dcap = most /
+	       (getenv("DCAP") ? (blk64_t)atoi(getenv("DCAP")) : CLEAN_SHARE);
+	if (most && s->skip)
+		err = add_slot(s, s->current, most, &sum);
+	if (!err && sum < most && !s->skip)
+		n = list_choices(s);
+	while (i < n && sum < most && !s->skip && !err) {
+		const struct choice *c = &s->choices[i++];
+
+		if (c->foreign && sum - dirty >= most / CLEAN_SHARE)
+			break;
+		if (c->foreign && dirty > dcap)
+			break;
+		if (c->foreign)
+			dirty += c->len;
+		err = add_slot(s, c->todo, most, &sum);
+	}
+	s->is_stuck = !err && !s->window_count && (n || s->skip);
+	s->is_over = !s->window_count;
+	return err;
+}
+
+/* Free blocks of the window become reserved, but for what trees may need. */
+static errcode_t reserve(struct sweep *s, blk64_t at, blk64_t end)
+{
+	struct batcher *b = s->b;
+	errcode_t err = 0;
+
+	while (at < end && !err && !s->is_stuck) {
+		const struct e4df_node *n = space_owner(&b->space, at);
+		blk64_t stop = end;
+
+		if (n) {
+			at = n->key + n->len;
+			continue;
+		}
+		n = e4df_treap_ceil(&b->space.used, at);
+		if (n && n->key < stop)
+			stop = n->key;
+		if (b->space.free_blocks < b->promised + (stop - at)) {
+			err = close_batch(s);
+			/* its mapping blocks may be here now */
+			n = e4df_treap_ceil(&b->space.used, at);
+			if (n && n->key < stop)
+				stop = n->key;
+			s->is_stuck = b->space.free_blocks < stop - at;
+		}
+		if (!err && !s->is_stuck && at < stop)
+			err = space_take(&b->space, at, stop - at,
+					 OWNER_RESERVED, 0);
+		at = stop;
+	}
+	return err;
+}
+
+/* Is it free, and how much of it? */
+static blk64_t free_part(const struct space *space, blk64_t at, blk64_t len)
+{
+	const struct e4df_node *n = e4df_treap_floor(&space->free_at, at);
+	blk64_t left;
+
+	if (!n || n->key + n->len <= at)
+		return 0;
+	left = n->key + n->len - at;
+	return left < len ? left : len;
+}
+
+/* Where a whole file can go that is in the way; its slot if that is free. */
+static int find_home(const struct sweep *s, __u32 inode, struct place *place)
+{
+	const struct space *space = &s->b->space;
+	__u32 blocks = s->b->files[inode].blocks;
+	const struct slot *slot = target_find(s->target, inode, 0);
+
+	place->count = 1;
+	place->piece[0].len = blocks;
+	if (!slot)
+		return space_find_near(space, choose_goal(s->b, inode), blocks,
+				       &place->piece[0].start);
+	place->piece[0].start = slot->start;
+	if (slot->len == blocks &&
+	    free_part(space, slot->start, blocks) == blocks)
+		return 1;
+	return space_find_last(space, blocks, &place->piece[0].start);
+}
+
+/* A contiguous file goes as a whole, if there is a free run for it. */
+static errcode_t move_whole(struct sweep *s, __u32 inode, int *is_moved)
+{
+	struct batcher *b = s->b;
+	const struct file *f = &b->files[inode];
+	struct place place = { .count = 0 };
+	int has_room;
+	errcode_t err;
+
+	*is_moved = 0;
+	if (f->ideal != 1 || !batcher_is_ideal(b, inode))
+		return 0;
+	err = make_room(s, inode, f->blocks, f->blocks, 1, &has_room);
+	if (err || !has_room || !find_home(s, inode, &place))
+		return err;
+	*is_moved = 1;
+	return window_settle(b, inode, &place);
+}
+
+/* A range of a file moves to a free place. */
+static errcode_t move_piece(struct sweep *s, __u32 inode, __u32 lblk,
+			    blk64_t from, blk64_t to, __u32 len,
+			    int is_reserved)
+{
+	struct batcher *b = s->b;
+	struct e4df_extent old = { .pblk = from & E4DF_PBLK_MAX,
+				   .lblk = lblk,
+				   .len = len };
+	struct e4df_extent now = { .pblk = to & E4DF_PBLK_MAX,
+				   .lblk = lblk,
+				   .len = len };
+	errcode_t err = batcher_touch(b, inode);
+
+	if (!err)
+		err = batcher_take(b, inode, &now);
+	if (!err)
+		err = batcher_edit(b, inode, lblk, len, &now, 1);
+	return err ? err : batcher_vacate(b, inode, &old, is_reserved);
+}
+
+/* Gets a piece of a file out of the window; *len is how much of it. */
+static errcode_t move_out(struct sweep *s, __u32 inode, __u32 lblk, blk64_t at,
+			  blk64_t dense, blk64_t *len)
+{
+	struct batcher *b = s->b;
+	const struct slot *slot = target_find(s->target, inode, dense);
+	blk64_t to = 0, part = 0;
+	int has_room;
+	errcode_t err = make_room(s, inode, *len, *len, 3, &has_room);
+
+	if (err || !has_room) {
+		s->is_stuck = !err;
+		return err;
+	}
+	if (slot) {
+		to = slot->start + (dense - slot->from);
+		part = free_part(&b->space, to, slot->from + slot->len - dense);
+	}
+	if (!part && !space_find_rear(&b->space, *len, &to, &part)) {
+		s->is_stuck = 1;
+		return 0;
+	}
+	if (part < *len)
+		*len = part;
+	return move_piece(s, inode, lblk, at, to, (__u32)*len, 1);
+}
+
+static errcode_t move_tree(struct sweep *s, __u32 inode, blk64_t at,
+			   blk64_t *next)
+{
+	const struct slot *slot = target_find(s->target, inode, SLOT_TREE);
+	const struct e4df_node *n;
+	int has_room;
+	errcode_t err;
+
+	*next = at + 1;
+	if (slot && at >= slot->start && at - slot->start < slot->len)
+		return 0; /* in place */
+	*next = at;	  /* see again: closing may have moved it */
+	err = make_room(s, inode, 0, 0, 0, &has_room);
+	n = space_owner(&s->b->space, at);
+	if (err || !n || n->owner != inode || n->lblk != LBLK_TREE)
+		return err;
+	s->is_stuck = !has_room;
+	return has_room ? batcher_displace_tree(s->b, inode, at) : 0;
+}
+
+/* Gets one used range, or the part of it in the window, out of the way. */
+static errcode_t evacuate(struct sweep *s, const struct e4df_node *n,
+			  blk64_t at, blk64_t end, blk64_t *next)
+{
+	blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
+	__u32 owner = n->owner, lblk = n->lblk + (__u32)(at - n->key);
+	const struct slot *slot;
+	blk64_t dense, len = stop - at;
+	int is_moved;
+	errcode_t err;
+
+	*next = stop;
+	if (owner == OWNER_RESERVED)
+		return 0;
+	if (owner == OWNER_PENDING)
+		return space_change(&s->b->space, at, len, OWNER_RESERVED, 0);
+	if (owner >= OWNER_FILES) {
+		s->is_stuck = 1;
+		return 0;
+	}
+	if (n->lblk == LBLK_TREE)
+		return move_tree(s, owner, at, next);
+	dense = window_dense(s->b, owner, lblk);
+	slot = target_find(s->target, owner, dense);
+	if (slot && len > slot->from + slot->len - dense)
+		len = slot->from + slot->len - dense;
+	if (slot && slot->start + (dense - slot->from) == at) {
+		*next = at + len;
+		return 0; /* in place */
+	}
+	*next = at;
+	err = move_whole(s, owner, &is_moved);
+	if (err || is_moved)
+		return err;
+	err = move_out(s, owner, lblk, at, dense, &len);
+	*next = at + len;
+	return err;
+}
+
+static errcode_t clear_window(struct sweep *s)
+{
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < s->window_count && !err && !s->is_stuck; i++)
+		err = reserve(s, s->window[i].start,
+			      s->window[i].start + s->window[i].len);
+	for (size_t i = 0; i < s->window_count && !err; i++) {
+		blk64_t at = s->window[i].start;
+		blk64_t end = at + s->window[i].len;
+
+		while (at < end && !err && !s->is_stuck) {
+			const struct e4df_node *n =
+				space_owner(&s->b->space, at);
+
+			if (n) {
+				err = evacuate(s, n, at, end, &at);
+				s->must_close = 1; /* I5 */
+			} else { /* given up, and a batch was closed since */
+				err = reserve(s, at, end);
+			}
+		}
+	}
+	if (!err && s->must_close)
+		err = close_batch(s);
+	return err;
+}
+
+/* Is every slot of the file in the window as a whole? */
+static int is_all_here(const struct sweep *s, size_t i)
+{
+	const struct slot *w = &s->window[i];
+
+	return !w->from && w->len == s->b->files[w->inode].blocks;
+}
+
+static errcode_t settle_whole(struct sweep *s, const struct slot *w,
+			      int *is_done)
+{
+	struct place place = { .count = 1 };
+	int has_room;
+	errcode_t err = make_room(s, w->inode, w->len, 0, 1, &has_room);
+
+	*is_done = has_room;
+	place.piece[0] = (struct e4df_range){ w->start, w->len };
+	return err || !has_room ? err : window_settle(s->b, w->inode, &place);
+}
+
+/* The extent that holds a dense position, and where it begins. */
+static const struct e4df_extent *
+find_dense(const struct batcher *b, __u32 inode, blk64_t dense, blk64_t *begin)
+{
+	const struct e4df_extent *v = batcher_layout(b, inode);
+
+	for (*begin = 0; *begin + v->len <= dense; v++)
+		*begin += v->len;
+	return v;
+}
+
+/* Moves a part of a file into its part of the window, extent by extent. */
+static errcode_t settle_part(struct sweep *s, const struct slot *w)
+{
+	struct batcher *b = s->b;
+	__u32 done = 0;
+	errcode_t err = 0;
+
+	while (done < w->len && !err && !s->is_stuck) {
+		blk64_t begin, to = w->start + done;
+		const struct e4df_extent *e =
+			find_dense(b, w->inode, w->from + done, &begin);
+		__u32 skip = (__u32)(w->from + done - begin);
+		__u32 len = e->len - skip, lblk = e->lblk + skip;
+		blk64_t at = e->pblk + skip;
+		int has_room;
+
+		if (len > w->len - done)
+			len = w->len - done;
+		done += len;
+		if (at == to)
+			continue;
+		err = make_room(s, w->inode, len, 0, 3, &has_room);
+		s->is_stuck = !has_room;
+		if (!err && has_room)
+			err = space_give(&b->space, to, len);
+		if (!err && has_room)
+			err = move_piece(s, w->inode, lblk, at, to, len, 0);
+	}
+	return err;
+}
+
+/* The hole for its mapping blocks is free when the batch closes. */
+static errcode_t settle_tree(struct sweep *s, const struct slot *w)
+{
+	struct space *space = &s->b->space;
+	blk64_t at = w->start, end = at + w->len;
+	int has_room;
+	errcode_t err = 0;
+
+	while (at < end && !err) {
+		const struct e4df_node *n = space_owner(space, at);
+
+		if (n && n->owner == OWNER_RESERVED)
+			err = space_give(space, at, 1);
+		at++;
+	}
+	if (err || is_tree_in_place(s->b, w))
+		return err;
+	err = make_room(s, w->inode, 0, 0, 0, &has_room);
+	return err || !has_room ? err : batcher_rebuild_tree(s->b, w->inode);
+}
+
+static errcode_t fill_window(struct sweep *s)
+{
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < s->window_count && !err && !s->is_stuck; i++) {
+		const struct slot *w = &s->window[i];
+		int is_done = 0;
+
+		if (w->from == SLOT_TREE) {
+			err = settle_tree(s, w);
+			continue;
+		}
+		if (is_all_here(s, i))
+			err = settle_whole(s, w, &is_done);
+		if (!err && !is_done)
+			err = settle_part(s, w);
+	}
+	return err;
+}
+
+static errcode_t run_windows(struct sweep *s)
+{
+	const volatile sig_atomic_t *cancel = s->b->policy->cancel;
+	errcode_t err = 0;
+
+	while (!s->is_over && !err && !s->is_stuck) {
+		if (cancel && *cancel)
+			return E4DF_ET_CANCELLED;
+		err = choose_window(s);
+		if (!err && !s->is_stuck)
+			err = clear_window(s);
+		if (!err && !s->is_stuck)
+			err = fill_window(s);
+	}
+	return err;
+}
+
+errcode_t sweep_run(struct batcher *b, const struct target *t, int *is_done)
+{
+	struct sweep s = { .b = b, .target = t };
+	errcode_t err = 0;
+
+	s.todo = malloc((t->count + 1) * sizeof(*s.todo));
+	s.choices = malloc(CHOICES * sizeof(*s.choices));
+	if (!s.todo || !s.choices)
+		err = ENOMEM;
+	for (size_t i = 0; i < t->count && !err; i++)
+		if (!sweep_is_in_place(b, &t->v[i]) &&
+		    (t->v[i].from != SLOT_TREE || !i ||
+		     t->v[i - 1].inode != t->v[i].inode ||
+		     sweep_is_in_place(b, &t->v[i - 1])))
+			s.todo[s.todo_count++] = &t->v[i];
+	if (err)
+		goto out;
+	qsort(s.todo, s.todo_count, sizeof(*s.todo), compare_slots);
+	err = run_windows(&s);
+	if (!err)
+		err = batcher_close(b);
+out:
+	*is_done = !err && !s.is_stuck && sweep_is_over(b, t);
+	free(s.choices);
+	free(s.window);
+	free(s.todo);
+	return err;
+}

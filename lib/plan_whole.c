@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "plan_layout.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "e4df_err.h"
+
+#define HOLES_TRIED 4  /* the tightest ones, for a file */
+#define WINDOWS_MAX 64 /* files for which others are displaced */
+#define NEVER	    (1ULL << 44)
+
+/*
+ * The target of `defrag`: every file that is whole stays, with all files that
+ * are not to be improved, and the others get the holes between them, in which
+ * now only such files are, or nothing.  The largest choose first.
+ */
+struct whole {
+	const struct batcher *b;
+	struct target *t;
+	struct space holes;   /* its used ranges are those that stay, and
+				 * the slots that are given away */
+	unsigned char *moves; /* (owned) [inode] */
+	struct part *parts;   /* (owned) to be placed */
+	size_t count, alloc;
+	unsigned int windows;
+};
+
+/* What is to be one run: a file, or what is between two long runs of it. */
+struct part {
+	__u32 inode;
+	__u32 from, len; /* dense */
+	__u32 tree;	 /* mapping blocks behind it */
+	blk64_t behind;	 /* where the long run before it ends; 0 for none */
+};
+
+static int compare_parts(const void *a, const void *b)
+{
+	const struct part *x = a, *y = b;
+
+	if (x->len != y->len)
+		return x->len > y->len ? -1 : 1;
+	if (x->inode != y->inode)
+		return x->inode < y->inode ? -1 : 1;
+	return (x->from > y->from) - (x->from < y->from);
+}
+
+static int is_wanted(const struct batcher *b, __u32 inode)
+{
+	return !b->policy->is_wanted || b->policy->is_wanted[inode];
+}
+
+static errcode_t add_part(struct whole *w, const struct part *part)
+{
+	errcode_t err = e4df_grow(&w->parts, &w->alloc, w->count + 1,
+				  sizeof(*w->parts));
+
+	if (!err)
+		w->parts[w->count++] = *part;
+	return err;
+}
+
+static errcode_t add_file(struct whole *w, __u32 inode)
+{
+	struct part part = {
+		.inode = inode,
+		.len = w->b->files[inode].blocks,
+	};
+	errcode_t err = pack_tree(w->b, inode, &part.tree);
+
+	w->moves[inode] = 1;
+	return err ? err : add_part(w, &part);
+}
+
+/* A range of a file stays where it is. */
+static errcode_t keep_run(struct whole *w, __u32 inode, blk64_t from,
+			  blk64_t start, blk64_t len)
+{
+	errcode_t err = space_take(&w->holes, start, len, inode, 0);
+
+	return err ? err :
+		     target_add(w->t, inode, (__u32)from, start, (__u32)len);
+}
+
+/* What lies between two long runs: one run stays, several become one. */
+static errcode_t end_part(struct whole *w, struct part *part, __u32 runs,
+			  blk64_t start)
+{
+	if (!part->len)
+		return 0;
+	if (runs == 1)
+		return keep_run(w, part->inode, part->from, start, part->len);
+	return add_part(w, part);
+}
+
+/* Long runs stay, and what is between them is a part. */
+static errcode_t add_long(struct whole *w, __u32 inode)
+{
+	const struct file *f = &w->b->files[inode];
+	const struct e4df_extent *v = batcher_layout(w->b, inode);
+	struct part part = { .inode = inode };
+	blk64_t run = 0, dense = 0, first = 0; /* start of the part's first */
+	__u32 runs = 0;			       /* of the part */
+	errcode_t err = 0;
+
+	w->moves[inode] = 1;
+	for (__u32 i = 0; i < f->data && !err; i++) {
+		blk64_t stop = v[i].pblk + v[i].len;
+
+		run += v[i].len;
+		dense += v[i].len;
+		if (i + 1 < f->data && v[i + 1].pblk == stop)
+			continue;
+		if (run >= w->b->policy->good_run >> w->b->bits) {
+			err = end_part(w, &part, runs, first);
+			if (!err)
+				err = keep_run(w, inode, dense - run,
+					       stop - run, run);
+			part.from = (__u32)dense;
+			part.len = 0;
+			part.behind = stop;
+			runs = 0;
+		} else {
+			part.len += (__u32)run;
+			if (!runs++)
+				first = stop - run;
+		}
+		run = 0;
+	}
+	return err ? err : end_part(w, &part, runs, first);
+}
+
+__u32 whole_goal(const struct e4df_extent *v, __u32 count, blk64_t good_run)
+{
+	blk64_t run = 0;
+	__u32 goal = 0, longs = 0;
+	int is_part = 0;
+
+	for (__u32 i = 0; i < count; i++) {
+		run += v[i].len;
+		if (i + 1 < count && v[i + 1].pblk == v[i].pblk + v[i].len)
+			continue;
+		if (run >= good_run) {
+			longs++;
+			goal++;
+			is_part = 0;
+		} else {
+			goal += !is_part;
+			is_part = 1;
+		}
+		run = 0;
+	}
+	return longs ? goal : 1;
+}
+
+/* A file's ranges are not for others. */
+static errcode_t stay(struct whole *w, __u32 inode)
+{
+	const struct file *f = &w->b->files[inode];
+	const struct e4df_extent *v = batcher_layout(w->b, inode);
+	errcode_t err = 0;
+
+	for (__u32 i = 0; i < f->data + f->tree && !err; i++)
+		err = space_take(&w->holes, v[i].pblk, v[i].len, inode,
+				 i < f->data ? v[i].lblk : LBLK_TREE);
+	return err;
+}
+
+static errcode_t list_parts(struct whole *w)
+{
+	const struct batcher *b = w->b;
+	const struct e4df_runs *areas = e4df_map_areas(b->map);
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < areas->count && !err; i++)
+		err = space_add_free(&w->holes, areas->v[i].start,
+				     areas->v[i].len);
+	for (__u32 i = 0; i < e4df_map_count(b->map) && !err; i++) {
+		if (e4df_map_inode(b->map, i)->why != E4DF_MOVABLE)
+			continue;
+		if (batcher_is_ideal(b, i) || !is_wanted(b, i))
+			err = stay(w, i);
+		else if (b->files[i].ideal == 1)
+			err = add_file(w, i);
+		else if (b->files[i].has_long)
+			err = add_long(w, i);
+		else
+			err = stay(w, i);
+	}
+	qsort(w->parts, w->count, sizeof(*w->parts), compare_parts);
+	return err;
+}
+
+/* Is all of it in one hole? */
+static int is_hole(const struct space *holes, blk64_t start, blk64_t len)
+{
+	const struct e4df_node *n = e4df_treap_floor(&holes->free_at, start);
+
+	return n && n->key + n->len >= start + len;
+}
+
+/*
+ * Blocks to write, twice: those of the part that are not there yet, and
+ * those of others that may have to go elsewhere first.
+ */
+static blk64_t cost_of(const struct batcher *b, const struct part *part,
+		       blk64_t start)
+{
+	blk64_t at = start, end = start + part->len + part->tree;
+	blk64_t cost = 2 * (end - start);
+	const struct e4df_node *n = space_owner(&b->space, at);
+
+	if (!n)
+		n = e4df_treap_ceil(&b->space.used, at);
+	while (n && n->key < end) {
+		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
+
+		if (at < n->key)
+			at = n->key;
+		if (n->owner == part->inode && n->lblk != LBLK_TREE &&
+		    start + window_dense(b, n->owner, n->lblk) ==
+			    n->key + part->from)
+			cost -= 2 * (stop - at);
+		else
+			cost += stop - at;
+		n = e4df_treap_ceil(&b->space.used, n->key + n->len);
+	}
+	return cost;
+}
+
+/* Where its longest run stays that can. */
+static int find_own(const struct whole *w, const struct part *part,
+		    blk64_t *ret)
+{
+	const struct file *f = &w->b->files[part->inode];
+	const struct e4df_extent *v = batcher_layout(w->b, part->inode);
+	blk64_t need = (blk64_t)part->len + part->tree, run = 0, best = 0;
+	blk64_t dense = 0, end = (blk64_t)part->from + part->len;
+
+	for (__u32 i = 0; i < f->data && dense < end; i++) {
+		blk64_t stop = v[i].pblk + v[i].len;
+
+		dense += v[i].len;
+		if (dense <= part->from)
+			continue;
+		run += v[i].len;
+		if (i + 1 < f->data && v[i + 1].pblk == stop)
+			continue;
+		if (run > best && stop >= dense - part->from &&
+		    is_hole(&w->holes, stop - (dense - part->from), need)) {
+			best = run;
+			*ret = stop - (dense - part->from);
+		}
+		run = 0;
+	}
+	return best > 0;
+}
+
+static void offer(const struct batcher *b, const struct part *part,
+		  blk64_t start, blk64_t *best, blk64_t *ret)
+{
+	blk64_t cost = cost_of(b, part, start);
+
+	if (cost >= *best)
+		return;
+	*best = cost;
+	*ret = start;
+}
+
+/* The cheapest of its own places and of the ends of the tightest holes. */
+static int find_place(const struct whole *w, const struct part *part,
+		      blk64_t *ret)
+{
+	blk64_t need = (blk64_t)part->len + part->tree, best = NEVER, own;
+	const struct e4df_treap *by = &w->holes.free_by;
+	const struct e4df_node *n = e4df_treap_ceil(by, need);
+
+	if (part->behind && is_hole(&w->holes, part->behind, need)) {
+		*ret = part->behind;
+		return 1;
+	}
+	if (find_own(w, part, &own))
+		offer(w->b, part, own, &best, ret);
+	for (int i = 0; n && i < HOLES_TRIED; i++) {
+		blk64_t start = n->len, len = n->key;
+
+		offer(w->b, part, start, &best, ret);
+		offer(w->b, part, start + len - need, &best, ret);
+		n = e4df_treap_after(by, len, start);
+	}
+	return best < NEVER;
+}
+
+/* What it costs that a range which was to stay does not. */
+static blk64_t window_price(const struct whole *w, const struct e4df_node *n,
+			    blk64_t need)
+{
+	const struct file *f;
+
+	if (n->owner >= OWNER_FILES)
+		return NEVER;
+	f = &w->b->files[n->owner];
+	if (w->moves[n->owner] || f->ideal > 1 || f->blocks > need / 2 ||
+	    !batcher_is_ideal(w->b, n->owner))
+		return NEVER;
+	return n->len + 8;
+}
+
+/* The window in one area with the least to displace. */
+static errcode_t slide(const struct whole *w, const struct e4df_range *area,
+		       blk64_t need, blk64_t *best, blk64_t *ret)
+{
+	blk64_t end = area->start + area->len, at = area->start, sum = 0;
+	const struct e4df_node *lo, *hi;
+
+	lo = hi = e4df_treap_ceil(&w->holes.used, at);
+	while (at + need <= end) {
+		while (hi && hi->key < at + need) {
+			sum += window_price(w, hi, need);
+			hi = e4df_treap_ceil(&w->holes.used, hi->key + hi->len);
+		}
+		if (sum < *best) {
+			*best = sum;
+			*ret = at;
+		}
+		if (!lo || lo->key >= end)
+			break;
+		if (lo->key < at + need)
+			sum -= window_price(w, lo, need);
+		at = lo->key + lo->len;
+		lo = e4df_treap_ceil(&w->holes.used, at);
+		if (hi && hi->key < at)
+			hi = lo;
+	}
+	return 0;
+}
+
+/* A file that was to stay becomes one that is placed. */
+static errcode_t displace(struct whole *w, __u32 inode)
+{
+	const struct file *f = &w->b->files[inode];
+	const struct e4df_extent *v = batcher_layout(w->b, inode);
+	errcode_t err = 0;
+
+	for (__u32 i = 0; i < f->data + f->tree && !err; i++)
+		err = space_give(&w->holes, v[i].pblk, v[i].len);
+	return err ? err : add_file(w, inode);
+}
+
+/* There is no hole that is large enough: smaller files make one. */
+static errcode_t make_hole(struct whole *w, blk64_t need, blk64_t *ret,
+			   int *is_found)
+{
+	const struct e4df_runs *areas = e4df_map_areas(w->b->map);
+	blk64_t best = NEVER, at;
+	errcode_t err = 0;
+
+	if (w->windows++ >= WINDOWS_MAX)
+		return 0;
+	for (size_t i = 0; i < areas->count && !err; i++)
+		err = slide(w, &areas->v[i], need, &best, ret);
+	*is_found = !err && best < NEVER;
+	at = *ret;
+	while (*is_found && !err && at < *ret + need) {
+		const struct e4df_node *n = space_owner(&w->holes, at);
+
+		if (!n)
+			n = e4df_treap_ceil(&w->holes.used, at);
+		if (!n || n->key >= *ret + need)
+			break;
+		at = n->key + n->len;
+		err = displace(w, n->owner);
+	}
+	return err;
+}
+
+static errcode_t place_part(struct whole *w, const struct part *part)
+{
+	blk64_t need = (blk64_t)part->len + part->tree, start;
+	int is_found = find_place(w, part, &start);
+	struct part copy = *part; /* displacing adds to them */
+	errcode_t err = 0;
+
+	if (!is_found)
+		err = make_hole(w, need, &start, &is_found);
+	if (err || !is_found)
+		return err;
+	err = space_take(&w->holes, start, need, copy.inode, 0);
+	if (!err)
+		err = target_add(w->t, copy.inode, copy.from, start, copy.len);
+	if (!err && copy.tree)
+		err = target_add(w->t, copy.inode, SLOT_TREE, start + copy.len,
+				 copy.tree);
+	return err;
+}
+
+errcode_t whole_make(struct target *t, const struct batcher *b)
+{
+	struct whole w = { .b = b, .t = t };
+	errcode_t err;
+
+	w.moves = calloc((size_t)e4df_map_count(b->map) + 1, 1);
+	err = w.moves ? list_parts(&w) : ENOMEM;
+	for (size_t i = 0; i < w.count && !err; i++)
+		err = place_part(&w, &w.parts[i]);
+	target_sort(t);
+	space_release(&w.holes);
+	free(w.parts);
+	free(w.moves);
+	return err;
+}
