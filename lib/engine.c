@@ -7,8 +7,8 @@
 
 #include "commit.h"
 #include "e4df_err.h"
-#include "names.h"
 #include "move.h"
+#include "namespace.h"
 #include "plan.h"
 #include "scan.h"
 #include "unreadable.h"
@@ -114,12 +114,20 @@ static void describe(struct run *run)
 static errcode_t name_worst(struct run *run)
 {
 	struct e4df_outcome *out = run->outcome;
+	unsigned int count = out->before.worst_count;
 	ext2_ino_t ino[E4DF_WORST];
+	struct e4df_namespace *ns;
+	errcode_t err;
 
-	for (unsigned int i = 0; i < out->before.worst_count; i++)
+	for (unsigned int i = 0; i < count; i++)
 		ino[i] = out->before.worst[i].ino;
-	return e4df_names_find(run->vol, run->map, ino, out->before.worst_count,
-			       out->worst_path);
+	err = e4df_namespace_read(run->vol, run->map, 0, ino, count, &ns);
+	for (unsigned int i = 0; i < count && !err; i++)
+		err = e4df_namespace_path(ns, e4df_map_find(run->map, ino[i]),
+					  &out->worst_path[i]);
+	if (!err)
+		e4df_namespace_free(ns);
+	return err;
 }
 
 /* Fragmented files that stay, and why. */
