@@ -130,6 +130,22 @@ static errcode_t name_worst(struct run *run)
 	return err;
 }
 
+/* In blocks; a run of one block is never too short to be long. */
+static blk64_t good_run(const struct run *run)
+{
+	unsigned int bs = e4df_map_geometry(run->map)->block_size;
+
+	return (run->options->good_run + bs - 1) / bs;
+}
+
+/* Why a fragmented file that could move is left as it is. */
+static enum e4df_why why_left(const struct run *run, __u32 index)
+{
+	return e4df_plan_is_good(run->map, index, good_run(run)) ?
+		       E4DF_WHY_GOOD :
+		       E4DF_WHY_NO_ROOM;
+}
+
 /* Fragmented files that stay, and why. */
 static void tell_skipped(struct run *run, int is_planned)
 {
@@ -145,7 +161,7 @@ static void tell_skipped(struct run *run, int is_planned)
 		if (why == E4DF_MOVABLE && !is_planned)
 			continue;
 		if (why == E4DF_MOVABLE)
-			why = E4DF_WHY_NO_ROOM;
+			why = why_left(run, i);
 		e4df_event_find(run->sink, E4DF_SKIPPED, inode->ino, 0, "%s",
 				e4df_why_text(why));
 	}
@@ -273,6 +289,9 @@ static errcode_t make_plan(struct run *run)
 		.flags = run->options->flags & E4DF_RUN_CONVERT ?
 				 E4DF_POLICY_CONVERT :
 				 0,
+		.goal = run->options->goal,
+		.good_run = good_run(run),
+		.max_blocks = run->options->max_write / g->block_size,
 		.batch_blocks = BATCH_BYTES / g->block_size,
 		.log_blocks = most_blocks(run),
 		.cancel = run->options->cancel,
@@ -280,6 +299,8 @@ static errcode_t make_plan(struct run *run)
 	struct e4df_plan *plan;
 	errcode_t err;
 
+	if (run->options->max_write && !policy.max_blocks)
+		policy.max_blocks = 1; /* less than a block: nothing */
 	if (!run->journal)
 		policy.flags |= E4DF_POLICY_ORDERED;
 	err = e4df_plan_build(run->map, &policy, &plan);
@@ -307,7 +328,17 @@ static void take_after(struct run *run)
 	e4df_stats_take(run->map, after);
 	if (run->outcome->done_batches < run->outcome->planned_batches)
 		return; /* cut short: there may be room yet */
-	after->left[E4DF_WHY_NO_ROOM] = after->left[E4DF_MOVABLE];
+	if (run->options->max_write)
+		return; /* there may be bytes for it another time */
+	for (__u32 i = 0; i < e4df_map_count(run->map); i++) {
+		const struct e4df_inode *inode = e4df_map_inode(run->map, i);
+		struct e4df_shape shape;
+
+		e4df_map_measure(run->map, i, &shape);
+		if (inode->why == E4DF_MOVABLE && shape.runs > shape.ideal &&
+		    e4df_kind_is_file(inode->kind))
+			after->left[why_left(run, i)]++;
+	}
 	after->left[E4DF_MOVABLE] = 0;
 }
 

@@ -15,6 +15,7 @@
 
 #include "event.h"
 #include "gate.h"
+#include "plan.h"
 #include "stats.h"
 #include "super.h"
 
@@ -44,6 +45,10 @@ struct e4df_options {
 	const char *undo;    /* (borrowed) where old contents are saved; NULL:
 			      * nowhere.  Of no use with REPORT and DRY */
 	unsigned int flags;  /* E4DF_RUN_ */
+	enum e4df_goal goal;
+	uint64_t good_run;  /* bytes; a run as long as this is not moved only
+			     * to be joined; 0: every run is */
+	uint64_t max_write; /* bytes of data to move at most; 0: no limit */
 	const volatile sig_atomic_t *cancel; /* (borrowed) stop when set */
 	const struct e4df_gate_tap *tap;     /* (borrowed) NULL for none */
 };

@@ -2,24 +2,31 @@
 /*
  * plan - layer 4, pure: which blocks go where, in which batches
  *
- * Policy `defrag`: every movable file that has more runs than its ideal is
- * brought to it, the largest first, by the cheapest of
+ * A pass makes a target from the map, a place for each file that is to move,
+ * and then the batches that lead there (plan_layout.h):
  *
- *	- a free run that is long enough, near the inode's group;
- *	- the place around one of its own long runs, which then stays;
- *	- a window that is cleared first: pieces of other fragmented files go
- *	  to the smallest gaps that hold them, whole files to other free runs
- *	  (a file that is contiguous stays contiguous).
+ *	defrag	  files that are whole stay, and runs of good_run and longer;
+ *		  the fragmented files choose among the holes between them, the
+ *		  largest first, by what is there already and what is in the
+ *		  way.  Smaller files make a hole where there is none;
+ *	compact	  files that are whole and in front stay, and those behind them
+ *		  fill the holes; where too much finds none, all close up;
+ *	optimize  all files in their order, directories first; what is nearly
+ *		  so stays, and only fragmented files move.
  *
- * Where none is possible, fewer and larger pieces.  Cost is counted in blocks
- * to write.  The work is done in passes over the files that are not yet ideal,
- * each pass on the layout that the one before would leave, until a pass
- * improves nothing; that last pass is dropped.  So a second run, which would
- * begin with the same pass, changes nothing (P5), and the outcome depends on
- * nothing but the map and the policy (P4).  Extent trees that are larger than
- * need be are rebuilt, and block maps converted, when no data is left to move.
+ * Cost is counted in blocks to write.  What the targets leave fragmented goes
+ * through the files one by one: to a free run, around one of its own runs, to
+ * a window that is cleared first, or to fewer and larger pieces.
  *
- * An xattr block is never fragmented, and only moves out of a window.  One
+ * Each pass works on the layout that the one before would leave, until one
+ * improves nothing; that one is dropped.  So a second run, which would begin
+ * with the same pass, changes nothing (P5), and the outcome depends on nothing
+ * but the map and the policy (P4).  No file ends with more excess runs than it
+ * had, but for those that a list asks to make room.  Extent trees that are
+ * larger than need be are rebuilt, and block maps converted, when no data is
+ * left to move.
+ *
+ * An xattr block is never fragmented, and only moves out of the way.  One
  * whose owners cannot all switch to a new place at once stays.
  *
  * With bigalloc all of this is done in clusters (cluster.h), each of which
@@ -75,6 +82,11 @@ struct e4df_plan;
 errcode_t e4df_plan_build(const struct e4df_map *map,
 			  const struct e4df_policy *policy,
 			  struct e4df_plan **ret);
+
+/* Does a policy with this good_run, in blocks, leave the file as it is? */
+int e4df_plan_is_good(const struct e4df_map *map, __u32 index,
+		      blk64_t good_run);
+
 void e4df_plan_free(struct e4df_plan *plan);
 
 size_t e4df_plan_count(const struct e4df_plan *plan);

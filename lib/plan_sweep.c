@@ -6,10 +6,10 @@
 
 #include "e4df_err.h"
 
-#define FREE_SHARE  4 /* of the free blocks, in one window */
-#define BATCH_SHARE 2 /* of a batch's data */
-#define CHOICES	    8192
-#define CLEAN_SHARE 8 /* of a window: enough to go on without clearing */
+#define FREE_SHARE  2	 /* of the free blocks, for what is in the way */
+#define BATCH_SHARE 2	 /* of a batch's data */
+#define CLEAN_SHARE 2	 /* of a window: enough clean, or not clean, slots */
+#define CHOICES	    8192 /* slots that are compared for a window */
 
 /*
  * A window is the next slots, in the order of their places, that are not in
@@ -101,22 +101,35 @@ static errcode_t make_room(struct sweep *s, __u32 inode, blk64_t copy,
 	return err;
 }
 
-/* Blocks of a slot that others use, but for what is given up. */
-static blk64_t count_foreign(const struct space *space, const struct slot *slot)
+/* Is the used range where the slot wants it? */
+static int is_at_home(const struct batcher *b, const struct slot *slot,
+		      const struct e4df_node *n)
+{
+	blk64_t dense;
+
+	if (n->owner != slot->inode || n->lblk == LBLK_TREE ||
+	    slot->from == SLOT_TREE)
+		return 0;
+	dense = window_dense(b, n->owner, n->lblk);
+	return n->key + slot->from == slot->start + dense;
+}
+
+/* Blocks in a slot that must go elsewhere; what is given up does already. */
+static blk64_t count_foreign(const struct batcher *b, const struct slot *slot)
 {
 	blk64_t at = slot->start, end = at + slot->len, sum = 0;
-	const struct e4df_node *n = space_owner(space, at);
+	const struct e4df_node *n = space_owner(&b->space, at);
 
 	if (!n)
-		n = e4df_treap_ceil(&space->used, at);
+		n = e4df_treap_ceil(&b->space.used, at);
 	while (n && n->key < end) {
 		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
 
 		if (at < n->key)
 			at = n->key;
-		if (n->owner != OWNER_PENDING)
+		if (n->owner != OWNER_PENDING && !is_at_home(b, slot, n))
 			sum += stop - at;
-		n = e4df_treap_ceil(&space->used, n->key + n->len);
+		n = e4df_treap_ceil(&b->space.used, n->key + n->len);
 	}
 	return sum;
 }
@@ -168,9 +181,13 @@ struct choice {
 	blk64_t foreign;
 	blk64_t len;
 	size_t todo;
+	__u32 inode;
 };
 
-/* The smallest share of foreign blocks; then by place. */
+/*
+ * The smallest share of foreign blocks; where there are none by inode, as
+ * neighbours share the blocks that are changed with them; then by place.
+ */
 static int compare_choices(const void *a, const void *b)
 {
 	const struct choice *x = a, *y = b;
@@ -178,6 +195,8 @@ static int compare_choices(const void *a, const void *b)
 
 	if (p != q)
 		return p < q ? -1 : 1;
+	if (!x->foreign && x->inode != y->inode)
+		return x->inode < y->inode ? -1 : 1;
 	return (x->todo > y->todo) - (x->todo < y->todo);
 }
 
@@ -198,9 +217,10 @@ static size_t list_choices(struct sweep *s)
 			continue;
 		}
 		s->choices[n++] = (struct choice){
-			count_foreign(&s->b->space, slot),
+			count_foreign(s->b, slot),
 			slot->len,
 			i,
+			slot->inode,
 		};
 	}
 	qsort(s->choices, n, sizeof(*s->choices), compare_choices);
@@ -214,34 +234,42 @@ static size_t list_choices(struct sweep *s)
 static errcode_t choose_window(struct sweep *s)
 {
 	struct batcher *b = s->b;
-	blk64_t most = b->policy->batch_blocks / BATCH_SHARE, sum = 0,
-		dirty = 0;
+	blk64_t most = b->policy->batch_blocks / BATCH_SHARE, dirty = 0,
+		sum = 0;
+	blk64_t foreign = 0, whole;
 	blk64_t room = b->space.free_blocks > b->promised ?
 			       b->space.free_blocks - b->promised :
 			       0;
 	size_t n = 0, i = 0;
 	errcode_t err = 0;
-	blk64_t dcap;
 
-	if (most > room / FREE_SHARE)
-		most = room / FREE_SHARE;
+	whole = most;
+	if (most > room - room / 4)
+		most = room - room / 4; /* mapping blocks need some, too */
+	room /= FREE_SHARE; /* what is in the way must go elsewhere first */
+	if (room > most)
+		room = most;
 	s->window_count = 0;
-	dcap = most /
-	       (getenv("DCAP") ? (blk64_t)atoi(getenv("DCAP")) : CLEAN_SHARE);
-	if (most && s->skip)
-		err = add_slot(s, s->current, most, &sum);
-	if (!err && sum < most && !s->skip)
+	if (room && s->skip)
+		err = add_slot(s, s->current, room, &sum);
+	if (room && !err && sum < room && !s->skip)
 		n = list_choices(s);
-	while (i < n && sum < most && !s->skip && !err) {
+	while (i < n && !s->skip && !err) {
 		const struct choice *c = &s->choices[i++];
+		blk64_t limit = c->foreign > room ? room : most;
 
-		if (c->foreign && sum - dirty >= most / CLEAN_SHARE)
+		if (!sum && c->foreign <= room)
+			limit = whole;
+
+		if (sum && (sum >= limit || foreign + c->foreign > room))
 			break;
-		if (c->foreign && dirty > dcap)
+		if (c->foreign && (sum - dirty >= room / CLEAN_SHARE ||
+				   dirty > room / CLEAN_SHARE))
 			break;
+		foreign += c->foreign;
 		if (c->foreign)
 			dirty += c->len;
-		err = add_slot(s, c->todo, most, &sum);
+		err = add_slot(s, c->todo, limit, &sum);
 	}
 	s->is_stuck = !err && !s->window_count && (n || s->skip);
 	s->is_over = !s->window_count;

@@ -153,6 +153,19 @@ __u32 whole_goal(const struct e4df_extent *v, __u32 count, blk64_t good_run)
 	return longs ? goal : 1;
 }
 
+int e4df_plan_is_good(const struct e4df_map *map, __u32 index, blk64_t good_run)
+{
+	struct e4df_shape shape;
+	__u32 goal;
+
+	if (!good_run)
+		return 0;
+	e4df_map_measure(map, index, &shape);
+	goal = whole_goal(e4df_map_extents(map, index),
+			  e4df_map_inode(map, index)->data, good_run);
+	return goal > 1 && shape.runs <= goal;
+}
+
 /* A file's ranges are not for others. */
 static errcode_t stay(struct whole *w, __u32 inode)
 {

@@ -9,9 +9,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "parse.h"
+
+#define GOOD_RUN (32ULL << 20) /* bytes, without --good-run */
+
 /* Options without a letter. */
 enum {
-	KEY_CONVERT = 0x100,
+	KEY_COMPACT = 0x100,
+	KEY_GOOD_RUN,
+	KEY_PERFECT,
+	KEY_MAX_WRITE,
+	KEY_CONVERT,
 	KEY_MOVE_BOOT,
 	KEY_MOVE_IMMUTABLE,
 	KEY_VERIFY,
@@ -44,6 +52,14 @@ static const struct row {
 	  "where an external journal is, to see that it is empty" },
 	{ 'z', NULL, "undo_file", 0, 0,
 	  "save there what is overwritten, for e2undo" },
+	{ KEY_COMPACT, "compact", NULL, 0, OPTIONS_COMPACT,
+	  "move everything to the front, each file in one piece" },
+	{ KEY_GOOD_RUN, "good-run", "SIZE", 0, OPTIONS_GOOD_RUN,
+	  "how long a run is not moved only to be joined (32M)" },
+	{ KEY_PERFECT, "perfect", NULL, 0, OPTIONS_PERFECT,
+	  "join long runs, too, whatever it costs" },
+	{ KEY_MAX_WRITE, "max-write", "SIZE", 0, OPTIONS_MAX_WRITE,
+	  "move at most so much data, what gains most first" },
 	{ KEY_CONVERT, "convert-extents", NULL, E4DF_RUN_CONVERT, 0,
 	  "turn indirect blocks into extents" },
 	{ KEY_MOVE_BOOT, "move-boot", NULL, E4DF_RUN_MOVE_BOOT, 0,
@@ -62,9 +78,10 @@ static const struct row {
 
 static const char usage[] =
 	"Usage: " PROGRAM " [-cnpqvV] [-C fd] [-E extended-options]\n"
-	"                   [-j journal] [-z undo_file] [--convert-extents]\n"
-	"                   [--move-boot] [--move-immutable] [--verify] [--json]\n"
-	"                   device|image[?offset=N]\n";
+	"                   [-j journal] [-z undo_file] [--compact]\n"
+	"                   [--good-run=SIZE] [--perfect] [--max-write=SIZE]\n"
+	"                   [--convert-extents] [--move-boot] [--move-immutable]\n"
+	"                   [--verify] [--json] device|image[?offset=N]\n";
 
 void options_print_help(FILE *out)
 {
@@ -73,8 +90,10 @@ void options_print_help(FILE *out)
 		const struct row *row = &rows[i];
 		char form[32];
 
-		if (row->key >= KEY_CONVERT)
-			snprintf(form, sizeof(form), "--%s", row->name);
+		if (row->key >= KEY_COMPACT)
+			snprintf(form, sizeof(form), "--%s%s%s", row->name,
+				 row->value ? "=" : "",
+				 row->value ? row->value : "");
 		else
 			snprintf(form, sizeof(form), "-%c%s%s%s%s", row->key,
 				 row->name ? ", --" : "",
@@ -112,25 +131,6 @@ static enum status usage_error(const char *format, ...)
 	va_end(args);
 	fprintf(stderr, "\n%s", usage);
 	return STATUS_USAGE;
-}
-
-/* Decimal digits and nothing else, up to max.  Returns 0 or -1. */
-static int parse_number(const char *s, uint64_t max, uint64_t *ret)
-{
-	uint64_t n = 0;
-
-	if (!*s)
-		return -1;
-	for (; *s; s++) {
-		if (*s < '0' || *s > '9' ||
-		    __builtin_mul_overflow(n, 10U, &n) ||
-		    __builtin_add_overflow(n, (uint64_t)(*s - '0'), &n))
-			return -1;
-	}
-	if (n > max)
-		return -1;
-	*ret = n;
-	return 0;
 }
 
 /* The offset can be given twice, but not two of them. */
@@ -186,6 +186,15 @@ static enum status parse_fd(const char *s, struct options *options)
 	return STATUS_DONE;
 }
 
+static enum status parse_bytes(const char *name, uint64_t *ret)
+{
+	if (parse_size(optarg, INT64_MAX, ret) || !*ret)
+		return usage_error("--%s: '%s' is not a size (digits, and K, "
+				   "M, G or T)",
+				   name, optarg);
+	return STATUS_DONE;
+}
+
 static enum status parse_option(int key, int *has_offset,
 				struct options *options)
 {
@@ -202,6 +211,12 @@ static enum status parse_option(int key, int *has_offset,
 	case 'z':
 		options->run.undo = optarg;
 		return STATUS_DONE;
+	case KEY_GOOD_RUN:
+		options->flags |= OPTIONS_GOOD_RUN;
+		return parse_bytes("good-run", &options->run.good_run);
+	case KEY_MAX_WRITE:
+		options->flags |= OPTIONS_MAX_WRITE;
+		return parse_bytes("max-write", &options->run.max_write);
 	case '?':
 		fputs(usage, stderr); /* getopt has told why */
 		return STATUS_USAGE;
@@ -225,14 +240,18 @@ static enum status parse_options(int argc, char **argv, int *has_offset,
 	int key;
 
 	for (size_t i = 0; i < ROWS; i++) {
-		if (rows[i].key < KEY_CONVERT) {
+		if (rows[i].key < KEY_COMPACT) {
 			*letter++ = (char)rows[i].key;
 			if (rows[i].value)
 				*letter++ = ':';
 		}
 		if (rows[i].name)
-			*name++ = (struct option){ .name = rows[i].name,
-						   .val = rows[i].key };
+			*name++ = (struct option){
+				.name = rows[i].name,
+				.has_arg = rows[i].value ? required_argument :
+							   no_argument,
+				.val = rows[i].key,
+			};
 	}
 	*letter = '\0';
 	while (!status &&
@@ -293,6 +312,32 @@ static enum status name_undo(struct options *options)
 	return STATUS_DONE;
 }
 
+static enum status check_policy(const struct options *options)
+{
+	unsigned int flags = options->flags;
+
+	if (options->run.flags & E4DF_RUN_REPORT && flags & OPTIONS_PLAN)
+		return usage_error("-c makes no plan, so it has no --compact, "
+				   "--good-run, --perfect and --max-write");
+	if (flags & OPTIONS_PERFECT && flags & OPTIONS_GOOD_RUN)
+		return usage_error("--perfect and --good-run exclude each "
+				   "other");
+	if (flags & OPTIONS_COMPACT && flags & OPTIONS_NOT_COMPACT)
+		return usage_error("--compact moves all that is in the way, so "
+				   "it has no --good-run, --perfect and "
+				   "--max-write");
+	return STATUS_DONE;
+}
+
+/* What the options say together. */
+static void set_policy(struct options *options)
+{
+	if (options->flags & OPTIONS_COMPACT)
+		options->run.goal = E4DF_COMPACT;
+	else if (!(options->flags & (OPTIONS_GOOD_RUN | OPTIONS_PERFECT)))
+		options->run.good_run = GOOD_RUN;
+}
+
 static enum status check_options(const struct options *options)
 {
 	unsigned int run = options->run.flags, looks;
@@ -311,7 +356,7 @@ static enum status check_options(const struct options *options)
 	    options->progress_fd == STDOUT_FILENO)
 		return usage_error("with --json the standard output is not "
 				   "free for -C");
-	return STATUS_DONE;
+	return check_policy(options);
 }
 
 enum status options_parse(int argc, char **argv, struct options *ret)
@@ -330,6 +375,7 @@ enum status options_parse(int argc, char **argv, struct options *ret)
 					   "more than one device or image" :
 					   "no device or image is given");
 	status = check_options(ret);
+	set_policy(ret);
 	if (!status)
 		status = parse_target(argv[optind], &has_offset, ret);
 	return status ? status : name_undo(ret);

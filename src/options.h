@@ -25,6 +25,14 @@ enum status {
 #define OPTIONS_HELP	0x8  /* print the help, do nothing else */
 #define OPTIONS_VERSION 0x10 /* print the version, do nothing else */
 
+/* What only a plan heeds. */
+#define OPTIONS_COMPACT	    0x100
+#define OPTIONS_GOOD_RUN    0x200
+#define OPTIONS_PERFECT	    0x400
+#define OPTIONS_MAX_WRITE   0x800
+#define OPTIONS_PLAN	    0xf00
+#define OPTIONS_NOT_COMPACT 0xe00 /* and what --compact does not */
+
 #define OPTIONS_NO_FD (-1) /* no -C */
 #define OPTIONS_BAR   0	   /* -C 0: a line for people, on stderr */
 

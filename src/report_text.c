@@ -131,12 +131,23 @@ static void print_need(FILE *out, const struct e4df_stats *stats)
 		fputs("Nothing to do.\n", out);
 }
 
+/* What a budget leaves. */
+static void print_rest(FILE *out, const struct e4df_outcome *o)
+{
+	__u64 left = o->after.left[E4DF_MOVABLE];
+
+	if (left)
+		fprintf(out, "%llu fragmented file%s left for another run.\n",
+			(ull)left, left == 1 ? " is" : "s are");
+}
+
 static void print_plan(FILE *out, const struct e4df_outcome *o)
 {
 	char size[FORMAT_SIZE];
 
 	if (!o->planned_batches) {
 		fputs("Nothing to do.\n", out);
+		print_rest(out, o);
 		return;
 	}
 	fprintf(out,
@@ -145,6 +156,7 @@ static void print_plan(FILE *out, const struct e4df_outcome *o)
 		format_size(size, o->planned_bytes), (ull)o->planned_bytes,
 		(ull)o->planned_files, plural(o->planned_files),
 		(ull)o->planned_batches, plural(o->planned_batches));
+	print_rest(out, o);
 }
 
 static void print_done(FILE *out, const struct e4df_outcome *o, int verified)
@@ -153,6 +165,7 @@ static void print_done(FILE *out, const struct e4df_outcome *o, int verified)
 
 	if (!o->planned_batches) {
 		fputs("Nothing to do.\n", out);
+		print_rest(out, o);
 		return;
 	}
 	fprintf(out, "Moved %s (%llu bytes) of %llu file%s in %llu step%s.\n",
@@ -166,6 +179,7 @@ static void print_done(FILE *out, const struct e4df_outcome *o, int verified)
 		fprintf(out, "The data of %llu file%s %s as before.\n",
 			(ull)o->digested_files, plural(o->digested_files),
 			o->digested_files == 1 ? "is" : "are");
+	print_rest(out, o);
 }
 
 static void print_broken_off(FILE *out, const struct report *report)

@@ -39,6 +39,16 @@ refused 16 "empty" ""
 refused 16 "invalid option.*Z" -Z img
 refused 16 "--no-such" --no-such img
 refused 16 "--json" --json=yes img
+refused 16 "requires an argument" --max-write
+for size in 0 -1 x 1X 1KK 99999999999999999999 9999999999T ""; do
+	refused 16 "not a size" "--max-write=$size" img
+	refused 16 "not a size" --good-run "$size" img
+done
+refused 16 "-c makes no plan" -c --compact img
+refused 16 "-c makes no plan" -c --max-write=1G img
+refused 16 "exclude each other" --perfect --good-run=1M img
+refused 16 "--compact moves all" --compact --perfect img
+refused 16 "--compact moves all" --compact --max-write=1M img
 refused 16 "ambiguous" --ver img
 refused 16 "requires an argument.*C" img -C
 refused 16 "requires an argument.*E" img -E

@@ -58,7 +58,7 @@ assert_eq "$words" "$(synopsis <"$readme")" \
 while read -r option; do
 	case $option in
 	-h | --help | --version) continue ;;
-	--*) want="\\[$option[] ]" ;;
+	--*) want="\\[$option[]= ]" ;;
 	*) want="\\[-[A-Za-z]*${option#-}" ;;
 	esac
 	[[ $words =~ $want ]] || fail "option $option is not in the synopsis"

@@ -92,7 +92,7 @@ static void check_text(blk64_t blocks, const struct e4df_range *fixed,
 	check_map(maps_drawn(blocks, fixed, fixed_count, files), &policy, want);
 }
 
-/* Two files in turns: the first goes, the second finds room in its place. */
+/* Two files in turns: a piece of one goes to the end, and comes back. */
 static void interleaved(void **state)
 {
 	static const struct e4df_range fixed[] = { { 0, 10 } };
@@ -104,20 +104,27 @@ static void interleaved(void **state)
 
 	(void)state;
 	check_text(40, fixed, 1, files,
-		   "batch 1, copies 8\n"
-		   "  12: 0+8@26\n"
-		   "  move 10+4 to 26\n"
-		   "  move 18+4 to 30\n"
-		   "  takes 26+8\n"
-		   "  gives 10+4 18+4\n"
+		   "batch 1, copies 4\n"
+		   "  13: 0+4@36 4+4@22\n"
+		   "  move 14+4 to 36\n"
+		   "  takes 36+4\n"
+		   "  gives 14+4\n"
 		   "batch 2, copies 4\n"
-		   "  13: 0+8@14\n"
-		   "  move 22+4 to 18\n"
+		   "  12: 0+8@10\n"
+		   "  move 18+4 to 14\n"
+		   "  takes 14+4\n"
+		   "  gives 18+4\n"
+		   "batch 3, copies 4\n"
+		   "  13: 0+8@18\n"
+		   "  move 36+4 to 18\n"
 		   "  takes 18+4\n"
-		   "  gives 22+4\n");
+		   "  gives 36+4\n");
 }
 
-/* Unwritten blocks move without being copied; a needless tree goes. */
+/*
+ * Its longest run stays; unwritten blocks move without being copied; a
+ * needless tree goes.
+ */
 static void unwritten(void **state)
 {
 	static const struct maps_file files[] = {
@@ -133,13 +140,12 @@ static void unwritten(void **state)
 
 	(void)state;
 	check_text(100, NULL, 0, files,
-		   "batch 1, copies 5\n"
-		   "  12: 0+4@0 4+3@4u 9+1@7\n"
-		   "  move 10+4 to 0\n"
-		   "  move 30+3 to 4 unwritten\n"
-		   "  move 50+1 to 7\n"
-		   "  takes 0+8\n"
-		   "  gives 10+4 30+3 50+1 60+1\n");
+		   "batch 1, copies 1\n"
+		   "  12: 0+4@10 4+3@14u 9+1@17\n"
+		   "  move 30+3 to 14 unwritten\n"
+		   "  move 50+1 to 17\n"
+		   "  takes 14+4\n"
+		   "  gives 30+3 50+1 60+1\n");
 }
 
 /* No free run is long enough: a window is cleared, in two batches. */
@@ -201,8 +207,8 @@ static void displaced_xattr(void **state)
 		{ .count = 0 },
 	};
 	const char *goes = "batch 1, copies 0\n"
-			   "  xattr of 12: 0+1@14\n"
-			   "  takes 14+1\n"
+			   "  xattr of 12: 0+1@8\n"
+			   "  takes 8+1\n"
 			   "  gives 6+1\n"
 			   "batch 2, copies 2\n"
 			   "  12: 0+6@2\n"
@@ -220,8 +226,8 @@ static void displaced_xattr(void **state)
 	check_map(maps_drawn_shared(16, fixed, 2, files, apart), &by, "");
 	check_map(maps_drawn_shared(16, fixed, 2, files, together), &by,
 		  "batch 1, copies 0\n"
-		  "  xattr of 13: 0+1@14\n"
-		  "  takes 14+1\n"
+		  "  xattr of 13: 0+1@8\n"
+		  "  takes 8+1\n"
 		  "  gives 6+1\n"
 		  "batch 2, copies 2\n"
 		  "  12: 0+6@2\n"
