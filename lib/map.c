@@ -552,11 +552,16 @@ static int is_same_owners(const struct e4df_map *a, const struct e4df_map *b)
 			 a->owner_count * sizeof(*a->owners))));
 }
 
+/* Pinned behind the scan, of which another scan knows nothing? */
+static int is_pinned_later(const struct e4df_inode *x)
+{
+	return x->why == E4DF_WHY_UNREADABLE || x->why == E4DF_WHY_EXCLUDED;
+}
+
 /* A block can become unreadable at any time. */
 static int is_same_why(const struct e4df_inode *x, const struct e4df_inode *y)
 {
-	return x->why == y->why || x->why == E4DF_WHY_UNREADABLE ||
-	       y->why == E4DF_WHY_UNREADABLE;
+	return x->why == y->why || is_pinned_later(x) || is_pinned_later(y);
 }
 
 int e4df_map_is_equal(const struct e4df_map *a, const struct e4df_map *b)

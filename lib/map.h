@@ -178,7 +178,10 @@ errcode_t e4df_map_prepare(struct e4df_map *map,
 /* The batch has happened.  Cannot fail after a prepare with the same batch. */
 void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch);
 
-/* Do two maps describe the same layout?  What can be read does not count. */
+/*
+ * Do two maps describe the same layout?  What can be read, or is excluded,
+ * does not count.
+ */
 int e4df_map_is_equal(const struct e4df_map *a, const struct e4df_map *b);
 
 #endif
