@@ -80,9 +80,10 @@ errcode_t e4df_scope_exclude(const struct e4df_scope_options *o,
 		return 0;
 	if (e4df_namespace_damage(names))
 		return e4df_event_fail(sink, E4DF_ET_PATH,
-				       "not all directories can be read, so it "
-				       "is not known what is excluded; nothing "
-				       "done");
+				       "directories could not be read while "
+				       "%s, so it is not known what is "
+				       "excluded; nothing done",
+				       e4df_event_now(sink));
 	err = marks_init(&marks, map);
 	for (size_t i = 0; i < o->exclude_count && !err; i++) {
 		__u64 matches = 0;

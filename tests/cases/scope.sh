@@ -151,6 +151,7 @@ homes()
 
 mkimg fresh 64M -b 1024
 "$TOOLS/fragment" -s 4 -f 400 -p 60 -x fresh
+"$TOOLS/share" -s 1 -b 40 -n 6 fresh
 digest fresh >fresh.sum
 for dir in $(debugfs -R 'ls -p /' fresh 2>/dev/null |
 	awk -F/ '$3 ~ /^04/ && $6 ~ /^dir/ { print $6 }'); do
