@@ -52,7 +52,8 @@ static int compare_slots(const void *a, const void *b)
 
 void target_sort(struct target *t)
 {
-	qsort(t->v, t->count, sizeof(*t->v), compare_slots);
+	if (t->count)
+		qsort(t->v, t->count, sizeof(*t->v), compare_slots);
 	for (size_t i = t->count; i; i--)
 		t->first[t->v[i - 1].inode] = (__u32)i;
 }

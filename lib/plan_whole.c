@@ -200,7 +200,8 @@ static errcode_t list_parts(struct whole *w)
 		else
 			err = stay(w, i);
 	}
-	qsort(w->parts, w->count, sizeof(*w->parts), compare_parts);
+	if (w->count)
+		qsort(w->parts, w->count, sizeof(*w->parts), compare_parts);
 	return err;
 }
 
