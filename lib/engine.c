@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "commit.h"
 #include "e4df_err.h"
-#include "names.h"
+#include "left.h"
 #include "move.h"
+#include "namespace.h"
 #include "plan.h"
 #include "scan.h"
 #include "unreadable.h"
@@ -21,14 +23,20 @@ struct run {
 	/* Immutable. */
 	const struct e4df_options *options; /* (borrowed) */
 	struct e4df_sink *sink;		    /* (borrowed) */
+	struct timespec start;		    /* by the monotonic clock */
 	/* Mutable: what the phases make, in their order. */
 	struct e4df_volume *vol;      /* (owned) */
 	struct e4df_map *map;	      /* (owned) */
+	uint64_t scan_bytes;	      /* that reading it took */
+	struct e4df_namespace *names; /* (owned) NULL if nothing needs them */
+	unsigned char *is_wanted;     /* (owned) NULL if all are */
+	struct e4df_order order;
 	struct e4df_outcome *outcome; /* the caller's */
 	struct e4df_journal *journal; /* (owned) NULL: in order, without */
 	struct e4df_plan *plan;	      /* (owned) of what is still to do */
 	unsigned char *seen;	      /* (owned) SEEN_ of each inode */
 	struct e4df_digests *digests; /* (owned) before moving */
+	uint64_t sample_bytes;	      /* read to measure a rate */
 	int has_begun;		      /* to write */
 };
 
@@ -66,6 +74,16 @@ void e4df_outcome_free(struct e4df_outcome *outcome)
 	for (unsigned int i = 0; i < E4DF_WORST; i++)
 		free(outcome->worst_path[i]);
 	free(outcome);
+}
+
+/* Whole seconds since the start. */
+static uint64_t elapsed(const struct run *run)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)(now.tv_sec - run->start.tv_sec -
+			  (now.tv_nsec < run->start.tv_nsec));
 }
 
 static unsigned int wanted(const struct e4df_options *options)
@@ -114,49 +132,69 @@ static void describe(struct run *run)
 static errcode_t name_worst(struct run *run)
 {
 	struct e4df_outcome *out = run->outcome;
+	unsigned int count = out->before.worst_count;
 	ext2_ino_t ino[E4DF_WORST];
+	struct e4df_namespace *ns;
+	errcode_t err;
 
-	for (unsigned int i = 0; i < out->before.worst_count; i++)
+	for (unsigned int i = 0; i < count; i++)
 		ino[i] = out->before.worst[i].ino;
-	return e4df_names_find(run->vol, run->map, ino, out->before.worst_count,
-			       out->worst_path);
+	err = e4df_namespace_read(run->vol, run->map, 0, ino, count, &ns);
+	for (unsigned int i = 0; i < count && !err; i++)
+		err = e4df_namespace_path(ns, e4df_map_find(run->map, ino[i]),
+					  &out->worst_path[i]);
+	if (!err)
+		e4df_namespace_free(ns);
+	return err;
 }
 
-/* In blocks; a run of one block is never too short to be long. */
+static blk64_t to_blocks(const struct run *run, uint64_t bytes)
+{
+	return bytes / e4df_map_geometry(run->map)->block_size;
+}
+
+/* Only the default goal spares long runs. */
 static blk64_t good_run(const struct run *run)
 {
 	unsigned int bs = e4df_map_geometry(run->map)->block_size;
 
-	return (run->options->good_run + bs - 1) / bs;
+	if (run->options->goal != E4DF_DEFRAG)
+		return 0;
+	return to_blocks(run, run->options->good_run + bs - 1);
 }
 
-/* Why a fragmented file that could move is left as it is. */
-static enum e4df_why why_left(const struct run *run, __u32 index)
+/* Has the plan come to its end, or will it, with nothing left to do? */
+static int is_finished(const struct run *run)
 {
-	return e4df_plan_is_good(run->map, index, good_run(run)) ?
-		       E4DF_WHY_GOOD :
-		       E4DF_WHY_NO_ROOM;
+	const struct e4df_outcome *out = run->outcome;
+
+	return out->has_plan && !out->stopped &&
+	       out->done_batches == out->planned_batches;
 }
 
-/* Fragmented files that stay, and why. */
-static void tell_skipped(struct run *run, int is_planned)
+static struct e4df_left left_now(const struct run *run)
 {
-	for (__u32 i = 0; i < e4df_map_count(run->map); i++) {
-		const struct e4df_inode *inode = e4df_map_inode(run->map, i);
-		enum e4df_why why = inode->why;
-		struct e4df_shape shape;
+	return (struct e4df_left){
+		.map = run->map,
+		.is_wanted = run->is_wanted,
+		.good_run = good_run(run),
+		.rest = is_finished(run) ? E4DF_WHY_NO_ROOM : E4DF_MOVABLE,
+	};
+}
 
-		e4df_map_measure(run->map, i, &shape);
-		if (!e4df_kind_is_file(inode->kind) ||
-		    shape.runs <= shape.ideal)
-			continue;
-		if (why == E4DF_MOVABLE && !is_planned)
-			continue;
-		if (why == E4DF_MOVABLE)
-			why = why_left(run, i);
-		e4df_event_find(run->sink, E4DF_SKIPPED, inode->ino, 0, "%s",
-				e4df_why_text(why));
-	}
+static void take_stats(const struct run *run, struct e4df_stats *stats)
+{
+	struct e4df_left left = left_now(run);
+
+	e4df_stats_take(run->map, stats);
+	e4df_left_count(&left, stats);
+}
+
+static void tell_skipped(struct run *run)
+{
+	struct e4df_left left = left_now(run);
+
+	e4df_left_tell(&left, run->sink);
 }
 
 static unsigned int scan_flags(const struct run *run)
@@ -181,21 +219,59 @@ static errcode_t check_convert(struct run *run)
 			       run->options->path);
 }
 
+/* Names for the scope and the order; those for reports are others. */
+static errcode_t read_names(struct run *run)
+{
+	const struct e4df_options *o = run->options;
+
+	if (!e4df_scope_needs_names(&o->scope) &&
+	    !(wanted(o) & WITH_PLAN && e4df_order_needs_names(&o->order)))
+		return 0;
+	return e4df_namespace_read(run->vol, run->map, E4DF_NAMESPACE_ALL, NULL,
+				   0, &run->names);
+}
+
+/* What is to be improved and what stays, in the map and beside it. */
+static errcode_t choose_files(struct run *run)
+{
+	const struct e4df_options *o = run->options;
+	errcode_t err;
+
+	if (o->max_write && !to_blocks(run, o->max_write))
+		return e4df_event_fail(run->sink, E4DF_ET_OPTION,
+				       "%llu bytes are less than a block, so "
+				       "nothing could be moved; nothing done",
+				       (unsigned long long)o->max_write);
+	err = read_names(run);
+	if (!err)
+		err = e4df_scope_exclude(&o->scope, run->names, run->map,
+					 run->sink);
+	if (!err)
+		err = e4df_scope_choose(&o->scope, run->names, run->map,
+					&run->is_wanted);
+	return err;
+}
+
 static errcode_t do_scan(struct run *run)
 {
+	const struct e4df_gate_counters *counters =
+		e4df_gate_counters(e4df_volume_gate(run->vol));
+	uint64_t before = counters->bytes_read;
 	errcode_t err = check_convert(run);
 
 	if (!err)
 		err = e4df_scan(run->vol, scan_flags(run), run->sink,
 				&run->map);
-
+	run->scan_bytes = counters->bytes_read - before;
+	if (!err)
+		err = choose_files(run);
 	if (err)
 		return err;
 	describe(run);
-	e4df_stats_take(run->map, &run->outcome->before);
+	take_stats(run, &run->outcome->before);
 	run->outcome->after = run->outcome->before;
 	if (!(wanted(run->options) & WITH_PLAN))
-		tell_skipped(run, 0);
+		tell_skipped(run);
 	return name_worst(run);
 }
 
@@ -273,33 +349,55 @@ static void count_plan(struct run *run)
 			out->planned_files += run->seen[i] != 0;
 }
 
-/* Plans from the layout as it is now. */
-static errcode_t make_plan(struct run *run)
+static struct e4df_policy make_policy(const struct run *run)
 {
+	const struct e4df_options *o = run->options;
 	const struct e4df_geometry *g = e4df_map_geometry(run->map);
 	struct e4df_policy policy = {
-		.flags = run->options->flags & E4DF_RUN_CONVERT ?
-				 E4DF_POLICY_CONVERT :
-				 0,
-		.goal = run->options->goal,
-		.good_run = good_run(run),
-		.max_blocks = run->options->max_write / g->block_size,
+		.goal = o->goal,
+		.flags = (o->flags & E4DF_RUN_CONVERT ? E4DF_POLICY_CONVERT :
+							0U) |
+			 (run->journal ? 0U : E4DF_POLICY_ORDERED),
 		.batch_blocks = BATCH_BYTES / g->block_size,
 		.log_blocks = most_blocks(run),
-		.cancel = run->options->cancel,
+		.good_run = good_run(run),
+		.order = run->order.v,
+		.order_count = run->order.count,
+		.order_listed = run->order.listed,
+		.order_at = g->blocks / 100 * o->order_at +
+			    g->blocks % 100 * o->order_at / 100,
+		.is_wanted = run->is_wanted,
+		.cancel = o->cancel,
 	};
+
+	if (o->max_write)
+		policy.max_blocks = to_blocks(run, o->max_write);
+	return policy;
+}
+
+/*
+ * Plans from the layout as it is now.  What has been moved before counts for
+ * the limit; where nothing is left of that, nothing is planned.
+ */
+static errcode_t make_plan(struct run *run)
+{
+	struct e4df_policy policy = make_policy(run);
+	blk64_t moved = to_blocks(run, run->outcome->moved_bytes);
 	struct e4df_plan *plan;
 	errcode_t err;
 
-	if (run->options->max_write && !policy.max_blocks)
-		policy.max_blocks = 1; /* less than a block: nothing */
-	if (!run->journal)
-		policy.flags |= E4DF_POLICY_ORDERED;
+	if (policy.max_blocks && moved)
+		policy.max_blocks -= moved < policy.max_blocks ?
+					     moved :
+					     policy.max_blocks - 1;
 	err = e4df_plan_build(run->map, &policy, &plan);
 	if (err)
 		return err;
 	e4df_plan_free(run->plan);
 	run->plan = plan;
+	run->outcome->stopped = e4df_plan_is_limited(plan) ?
+					E4DF_STOP_MAX_WRITE :
+					E4DF_STOP_NONE;
 	count_plan(run);
 	return 0;
 }
@@ -313,25 +411,43 @@ static errcode_t plan_without(struct run *run, struct e4df_runs *bad)
 	return err ? err : make_plan(run);
 }
 
-static void take_after(struct run *run)
+/* What a run would take: the plan, and reading all metadata twice. */
+static errcode_t estimate(struct run *run)
 {
-	struct e4df_stats *after = &run->outcome->after;
+	const struct e4df_options *o = run->options;
+	struct e4df_outcome *out = run->outcome;
+	const struct e4df_gate_counters *c =
+		e4df_gate_counters(e4df_volume_gate(run->vol));
+	errcode_t err;
 
-	e4df_stats_take(run->map, after);
-	if (run->outcome->done_batches < run->outcome->planned_batches)
-		return; /* cut short: there may be room yet */
-	if (run->options->max_write)
-		return; /* there may be bytes for it another time */
-	for (__u32 i = 0; i < e4df_map_count(run->map); i++) {
-		const struct e4df_inode *inode = e4df_map_inode(run->map, i);
-		struct e4df_shape shape;
+	err = e4df_estimate_bytes(run->map, run->plan,
+				  run->journal ? 0 : E4DF_POLICY_ORDERED,
+				  &out->estimate);
+	out->estimate.bytes_read += c->bytes_read;
+	if (e4df_plan_count(run->plan))
+		out->estimate.bytes_read += run->scan_bytes;
+	out->rate = o->rate;
+	if (!err && !o->rate)
+		err = e4df_estimate_rate(run->vol, run->plan, &out->rate,
+					 &run->sample_bytes);
+	return err;
+}
 
-		e4df_map_measure(run->map, i, &shape);
-		if (inode->why == E4DF_MOVABLE && shape.runs > shape.ideal &&
-		    e4df_kind_is_file(inode->kind))
-			after->left[why_left(run, i)]++;
-	}
-	after->left[E4DF_MOVABLE] = 0;
+/* What the plan would lead to. */
+static errcode_t foresee(struct run *run)
+{
+	struct e4df_outcome *out = run->outcome;
+	errcode_t err = estimate(run);
+
+	for (size_t i = 0; i < e4df_plan_count(run->plan) && !err; i++)
+		err = apply(run, e4df_plan_batch(run->plan, i));
+	if (err)
+		return err;
+	out->done_batches = out->planned_batches;
+	take_stats(run, &out->after);
+	tell_skipped(run);
+	out->done_batches = 0;
+	return 0;
 }
 
 static errcode_t do_plan(struct run *run)
@@ -341,20 +457,18 @@ static errcode_t do_plan(struct run *run)
 	if (err)
 		return err;
 	run->seen = calloc((size_t)e4df_map_count(run->map) + 1, 1);
-	err = run->seen ? make_plan(run) : ENOMEM;
-	if (err)
+	if (!run->seen)
+		return ENOMEM;
+	err = e4df_order_make(&run->options->order, run->names, run->map,
+			      run->sink, &run->order);
+	run->outcome->unknown_entries = run->order.unknown;
+	e4df_namespace_free(run->names);
+	run->names = NULL;
+	if (!err)
+		err = make_plan(run);
+	if (err || wanted(run->options) & WITH_WRITES)
 		return err;
-	if (wanted(run->options) & WITH_WRITES)
-		return 0;
-	for (size_t i = 0; i < e4df_plan_count(run->plan) && !err; i++)
-		err = apply(run, e4df_plan_batch(run->plan, i));
-	if (err)
-		return err;
-	run->outcome->done_batches = run->outcome->planned_batches;
-	take_after(run);
-	run->outcome->done_batches = 0;
-	tell_skipped(run, 1);
-	return 0;
+	return foresee(run);
 }
 
 /* With digests; files that cannot be read are left out of the plan. */
@@ -410,7 +524,16 @@ static int is_settled(const struct run *run)
 	return !run->journal || e4df_journal_is_clean(run->journal);
 }
 
-/* All batches, with a new plan after one whose data cannot all be read. */
+static int is_time_over(const struct run *run)
+{
+	return run->options->flags & E4DF_RUN_TIMED &&
+	       elapsed(run) >= run->options->time;
+}
+
+/*
+ * All batches, with a new plan after one whose data cannot all be read, and no
+ * further when time is over.
+ */
 static errcode_t run_plan(struct run *run)
 {
 	struct e4df_runs bad = E4DF_RUNS_INIT;
@@ -419,6 +542,12 @@ static errcode_t run_plan(struct run *run)
 
 	while (i < e4df_plan_count(run->plan) && !err) {
 		err = run_batch(run, e4df_plan_batch(run->plan, i++), &bad);
+		if (!err && i < e4df_plan_count(run->plan) &&
+		    is_time_over(run)) {
+			run->outcome->stopped = E4DF_STOP_TIME;
+			run->outcome->stopped_seconds = elapsed(run);
+			break;
+		}
 		if (err != E4DF_ET_UNREADABLE)
 			continue;
 		err = plan_without(run, &bad);
@@ -464,9 +593,9 @@ static errcode_t do_move(struct run *run)
 		return err;
 	if (e4df_plan_count(run->plan))
 		err = run_batches(run);
-	take_after(run);
+	take_stats(run, &run->outcome->after);
 	if (!err)
-		tell_skipped(run, 1);
+		tell_skipped(run);
 	return err;
 }
 
@@ -508,13 +637,16 @@ static errcode_t release(struct run *run)
 			e4df_gate_counters(e4df_volume_gate(run->vol));
 
 		err = e4df_volume_release(run->vol);
-		run->outcome->bytes_read = c->bytes_read;
+		run->outcome->bytes_read = c->bytes_read - run->sample_bytes;
 		run->outcome->bytes_written = c->bytes_written;
 		run->outcome->flushes = c->flushes;
 	}
 	e4df_digests_free(run->digests);
 	e4df_plan_free(run->plan);
 	free(run->seen);
+	free(run->is_wanted);
+	e4df_order_release(&run->order);
+	e4df_namespace_free(run->names);
 	e4df_journal_close(run->journal);
 	e4df_map_free(run->map);
 	end = e4df_volume_close(run->vol);
@@ -528,6 +660,7 @@ errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 	struct run run = { .options = options, .sink = sink ? sink : &silent };
 	errcode_t err = 0, end;
 
+	clock_gettime(CLOCK_MONOTONIC, &run.start);
 	run.sink->cancel = options->cancel;
 	run.outcome = calloc(1, sizeof(*run.outcome));
 	if (!run.outcome)

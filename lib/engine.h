@@ -13,17 +13,21 @@
 
 #include <signal.h>
 
+#include "estimate.h"
 #include "event.h"
 #include "gate.h"
+#include "order.h"
 #include "plan.h"
+#include "scope.h"
 #include "stats.h"
 #include "super.h"
 
-#define E4DF_RUN_REPORT 0x1  /* open and scan only */
-#define E4DF_RUN_DRY	0x2  /* plan as well, write nothing */
-#define E4DF_RUN_REPAIR 0x4  /* e2fsck -p first if not clean */
-#define E4DF_RUN_VERIFY 0x8  /* digest what moves, before, after */
-#define E4DF_RUN_REUNDO 0x80 /* replace an undo file that does not fit */
+#define E4DF_RUN_REPORT 0x1   /* open and scan only */
+#define E4DF_RUN_DRY	0x2   /* plan as well, write nothing */
+#define E4DF_RUN_REPAIR 0x4   /* e2fsck -p first if not clean */
+#define E4DF_RUN_VERIFY 0x8   /* digest what moves, before, after */
+#define E4DF_RUN_REUNDO 0x80  /* replace an undo file that does not fit */
+#define E4DF_RUN_TIMED	0x100 /* stop behind a step when time is over */
 
 /* What is moved, or done, besides. */
 #define E4DF_RUN_MOVE_IMMUTABLE 0x10 /* immutable and append-only files */
@@ -46,11 +50,22 @@ struct e4df_options {
 			      * nowhere.  Of no use with REPORT and DRY */
 	unsigned int flags;  /* E4DF_RUN_ */
 	enum e4df_goal goal;
-	uint64_t good_run;  /* bytes; a run as long as this is not moved only
-			     * to be joined; 0: every run is */
-	uint64_t max_write; /* bytes of data to move at most; 0: no limit */
+	uint64_t good_run;     /* bytes; longer runs are not joined; 0: all */
+	uint64_t max_write;    /* bytes of data to copy; 0: no limit */
+	uint64_t time;	       /* seconds from the start, with TIMED */
+	uint64_t rate;	       /* bytes a second, with DRY; 0: measure it */
+	unsigned int order_at; /* percent of the file system */
+	struct e4df_scope_options scope;
+	struct e4df_order_options order;
 	const volatile sig_atomic_t *cancel; /* (borrowed) stop when set */
 	const struct e4df_gate_tap *tap;     /* (borrowed) NULL for none */
+};
+
+/* Why a run that went well has left something to another one. */
+enum e4df_stop {
+	E4DF_STOP_NONE, /* it has not */
+	E4DF_STOP_TIME,
+	E4DF_STOP_MAX_WRITE,
 };
 
 /* What a run found and did.  Byte figures are data, without metadata. */
@@ -66,7 +81,12 @@ struct e4df_outcome {
 	uint64_t planned_bytes; /* to copy */
 	uint64_t planned_files; /* to change */
 	uint64_t planned_batches;
-	uint64_t moved_bytes; /* copied and committed */
+	struct e4df_estimate estimate; /* of a dry run: all of a real one */
+	uint64_t rate;		       /* bytes a second; 0 = not known */
+	enum e4df_stop stopped;
+	uint64_t stopped_seconds; /* from the start; for STOP_TIME */
+	uint64_t unknown_entries; /* of the list */
+	uint64_t moved_bytes;	  /* copied and committed */
 	uint64_t done_batches;
 	uint64_t bytes_read; /* everything, both ways */
 	uint64_t bytes_written;
@@ -83,6 +103,10 @@ struct e4df_outcome {
  * free.  Errors: those of the phases, E4DF_ET_CANCELLED (the file system is
  * clean, the rest of the plan undone), E4DF_ET_VERIFY, E4DF_ET_UNREADABLE (all
  * else is done).  sink->now.name is the phase that failed.
+ *
+ * With max_write the plan copies no more; with TIMED at least one batch is
+ * done, and none begun when the time is over.  Both end well, with `stopped`
+ * set, and the next run goes on from there.
  *
  * Files with blocks that cannot be read are found when they are to be moved.
  * They then stay, and the rest is planned anew; the planned figures become

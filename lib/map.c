@@ -7,6 +7,12 @@
 
 #include "e4df_err.h"
 
+/* What the i_flags of a directory are, if not 0. */
+struct flagged {
+	__u32 index;
+	__u32 flags;
+};
+
 struct e4df_map {
 	/* Immutable once finished, but for pin. */
 	struct e4df_geometry geometry;
@@ -18,6 +24,8 @@ struct e4df_map {
 	size_t owner_count, owner_alloc;
 	__u32 *owners_end; /* (owned) [k] = end of the k-th block's */
 	size_t xattr_count, xattr_alloc; /* the last of the inodes */
+	struct flagged *flagged;	 /* (owned) by index */
+	size_t flagged_count, flagged_alloc;
 	/* Mutable. */
 	struct e4df_inode *inodes; /* (owned) by ino */
 	size_t inode_count, inode_alloc;
@@ -70,6 +78,7 @@ void e4df_map_free(struct e4df_map *map)
 	free(map->reach);
 	free(map->owners);
 	free(map->owners_end);
+	free(map->flagged);
 	free(map->inodes);
 	free(map->extents);
 	free(map);
@@ -155,6 +164,19 @@ static errcode_t copy_owners(const struct e4df_map *from, struct e4df_map *to)
 	return 0;
 }
 
+static errcode_t copy_flagged(const struct e4df_map *from, struct e4df_map *to)
+{
+	errcode_t err = e4df_grow(&to->flagged, &to->flagged_alloc,
+				  from->flagged_count, sizeof(*to->flagged));
+
+	if (err || !from->flagged_count)
+		return err;
+	memcpy(to->flagged, from->flagged,
+	       from->flagged_count * sizeof(*to->flagged));
+	to->flagged_count = from->flagged_count;
+	return 0;
+}
+
 errcode_t e4df_map_clone(const struct e4df_map *map, struct e4df_map **ret)
 {
 	struct e4df_map *copy;
@@ -175,6 +197,8 @@ errcode_t e4df_map_clone(const struct e4df_map *map, struct e4df_map **ret)
 					   map->inodes[i].tree);
 	if (!err)
 		err = copy_owners(map, copy);
+	if (!err)
+		err = copy_flagged(map, copy);
 	if (!err)
 		err = copy_runs(&map->fixed, &copy->fixed);
 	if (!err)
@@ -276,6 +300,23 @@ void e4df_map_set_format(struct e4df_map *map, __u32 index,
 	map->inodes[index].format = format & 1;
 }
 
+errcode_t e4df_map_set_flags(struct e4df_map *map, __u32 index, __u32 flags)
+{
+	errcode_t err;
+
+	flags &= E4DF_DIRECTORY_FLAGS;
+	if (!flags)
+		return 0;
+	err = e4df_grow(&map->flagged, &map->flagged_alloc,
+			map->flagged_count + 1, sizeof(*map->flagged));
+	if (!err)
+		map->flagged[map->flagged_count++] = (struct flagged){
+			.index = index,
+			.flags = flags,
+		};
+	return err;
+}
+
 void e4df_map_set_quota(struct e4df_map *map, unsigned int files,
 			blk64_t blocks)
 {
@@ -342,7 +383,8 @@ const struct e4df_inode *e4df_map_inode(const struct e4df_map *map, __u32 index)
 const struct e4df_extent *e4df_map_extents(const struct e4df_map *map,
 					   __u32 index)
 {
-	return map->extents + map->inodes[index].first;
+	/* a map without extents has no array to point into */
+	return map->extents ? map->extents + map->inodes[index].first : NULL;
 }
 
 const struct e4df_extent *e4df_map_all_extents(const struct e4df_map *map)
@@ -363,6 +405,23 @@ const struct e4df_runs *e4df_map_areas(const struct e4df_map *map)
 const struct e4df_runs *e4df_map_free_blocks(const struct e4df_map *map)
 {
 	return &map->free_blocks;
+}
+
+__u32 e4df_map_flags(const struct e4df_map *map, __u32 index)
+{
+	size_t lo = 0, hi = map->flagged_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (map->flagged[mid].index < index)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < map->flagged_count && map->flagged[lo].index == index ?
+		       map->flagged[lo].flags :
+		       0;
 }
 
 const ext2_ino_t *e4df_map_owners(const struct e4df_map *map, __u32 index,
@@ -494,11 +553,16 @@ static int is_same_owners(const struct e4df_map *a, const struct e4df_map *b)
 			 a->owner_count * sizeof(*a->owners))));
 }
 
+/* Pinned behind the scan, of which another scan knows nothing? */
+static int is_pinned_later(const struct e4df_inode *x)
+{
+	return x->why == E4DF_WHY_UNREADABLE || x->why == E4DF_WHY_EXCLUDED;
+}
+
 /* A block can become unreadable at any time. */
 static int is_same_why(const struct e4df_inode *x, const struct e4df_inode *y)
 {
-	return x->why == y->why || x->why == E4DF_WHY_UNREADABLE ||
-	       y->why == E4DF_WHY_UNREADABLE;
+	return x->why == y->why || is_pinned_later(x) || is_pinned_later(y);
 }
 
 int e4df_map_is_equal(const struct e4df_map *a, const struct e4df_map *b)

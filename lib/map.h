@@ -7,7 +7,7 @@
  * for a last one that is not whole itself: that is fixed.  Memory: 16 bytes
  * for each inode that owns blocks, 16 for each extent and each mapping block,
  * 16 for each range of free or fixed blocks, 36 for each xattr block and 4 for
- * each of its owners; nothing for each block.
+ * each of its owners, 8 for each directory with flags; nothing for each block.
  */
 #ifndef E4DF_MAP_H
 #define E4DF_MAP_H
@@ -104,6 +104,12 @@ errcode_t e4df_map_add_xattr(struct e4df_map *map, blk64_t pblk,
 void e4df_map_set_format(struct e4df_map *map, __u32 index,
 			 enum e4df_format format);
 
+/* Those of a directory's i_flags that the order of its entries depends on. */
+#define E4DF_DIRECTORY_FLAGS \
+	(EXT2_INDEX_FL | EXT4_ENCRYPT_FL | EXT4_CASEFOLD_FL)
+/* Of the inode added last.  Returns ENOMEM. */
+errcode_t e4df_map_set_flags(struct e4df_map *map, __u32 index, __u32 flags);
+
 void e4df_map_set_quota(struct e4df_map *map, unsigned int files,
 			blk64_t blocks);
 
@@ -133,6 +139,9 @@ const struct e4df_runs *e4df_map_fixed(const struct e4df_map *map);
 /* the ranges between the fixed blocks, in which everything can move */
 const struct e4df_runs *e4df_map_areas(const struct e4df_map *map);
 const struct e4df_runs *e4df_map_free_blocks(const struct e4df_map *map);
+
+/* E4DF_DIRECTORY_FLAGS of a directory. */
+__u32 e4df_map_flags(const struct e4df_map *map, __u32 index);
 
 /* The inodes that share the xattr block at an index. */
 const ext2_ino_t *e4df_map_owners(const struct e4df_map *map, __u32 index,
@@ -169,7 +178,10 @@ errcode_t e4df_map_prepare(struct e4df_map *map,
 /* The batch has happened.  Cannot fail after a prepare with the same batch. */
 void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch);
 
-/* Do two maps describe the same layout?  What can be read does not count. */
+/*
+ * Do two maps describe the same layout?  What can be read, or is excluded,
+ * does not count.
+ */
 int e4df_map_is_equal(const struct e4df_map *a, const struct e4df_map *b);
 
 #endif

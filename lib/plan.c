@@ -11,6 +11,7 @@
 struct e4df_plan {
 	struct e4df_batch *batches; /* (owned) */
 	size_t count, alloc;
+	int is_limited;
 };
 
 #define TRIES 4 /* of a pass; in the last one no file may be broken up */
@@ -48,6 +49,16 @@ size_t e4df_plan_count(const struct e4df_plan *plan)
 const struct e4df_batch *e4df_plan_batch(const struct e4df_plan *plan, size_t i)
 {
 	return &plan->batches[i];
+}
+
+int e4df_plan_is_limited(const struct e4df_plan *plan)
+{
+	return plan->is_limited;
+}
+
+void plan_set_limited(struct e4df_plan *plan)
+{
+	plan->is_limited = 1;
 }
 
 blk64_t e4df_plan_copy_blocks(const struct e4df_plan *plan)

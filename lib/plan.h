@@ -93,6 +93,9 @@ size_t e4df_plan_count(const struct e4df_plan *plan);
 const struct e4df_batch *e4df_plan_batch(const struct e4df_plan *plan,
 					 size_t i);
 
+/* Was more to do than policy->max_blocks allows? */
+int e4df_plan_is_limited(const struct e4df_plan *plan);
+
 /* Data blocks that all batches together copy. */
 blk64_t e4df_plan_copy_blocks(const struct e4df_plan *plan);
 

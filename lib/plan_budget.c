@@ -115,6 +115,8 @@ errcode_t e4df_plan_build(const struct e4df_map *map,
 	    e4df_plan_copy_blocks(plan) > policy->max_blocks) {
 		e4df_plan_free(plan);
 		err = plan_within(map, policy, &plan);
+		if (!err)
+			plan_set_limited(plan);
 	}
 	if (!err)
 		*ret = plan;

@@ -283,7 +283,9 @@ static errcode_t list_moving(struct compaction *c, const __u32 *list,
 			err = e4df_runs_push(kept, v[k].pblk, v[k].len);
 	}
 	e4df_runs_sort(kept);
-	qsort(c->moving, c->moving_count, sizeof(*c->moving), compare_keyed);
+	if (c->moving_count)
+		qsort(c->moving, c->moving_count, sizeof(*c->moving),
+		      compare_keyed);
 	return err;
 }
 

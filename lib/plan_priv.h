@@ -98,6 +98,8 @@ struct batcher {
 /* Plans without a budget. */
 errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
 		   struct e4df_plan **ret);
+/* It does not do all that there is to do. */
+void plan_set_limited(struct e4df_plan *plan);
 /* Forgets all batches but the first so many. */
 void plan_drop(struct e4df_plan *plan, size_t count);
 

@@ -225,7 +225,8 @@ static void list_choices(struct sweep *s)
 			slot->inode,
 		};
 	}
-	qsort(s->choices, n, sizeof(*s->choices), compare_choices);
+	if (n)
+		qsort(s->choices, n, sizeof(*s->choices), compare_choices);
 	s->choice_count = n;
 	s->choice = 0;
 }
@@ -662,7 +663,8 @@ errcode_t sweep_run(struct batcher *b, const struct target *t, int *is_done)
 			s.todo[s.todo_count++] = &t->v[i];
 	if (err)
 		goto out;
-	qsort(s.todo, s.todo_count, sizeof(*s.todo), compare_slots);
+	if (s.todo_count)
+		qsort(s.todo, s.todo_count, sizeof(*s.todo), compare_slots);
 	err = run_windows(&s);
 	if (!err)
 		err = batcher_close(b);

@@ -228,6 +228,8 @@ static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 	    !has_root(inode))
 		return 0;
 	err = e4df_map_add_inode(s->map, ino, kind, why, &index);
+	if (!err && kind == E4DF_DIRECTORY)
+		err = e4df_map_set_flags(s->map, index, inode->i_flags);
 	if (err)
 		return err;
 	if (ino == EXT2_RESIZE_INO)

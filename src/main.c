@@ -4,7 +4,7 @@
  *
  * Here is only what talks: options in, messages, progress and reports out.
  *
- *	options   the command line
+ *	options   the command line, with what parse reads
  *	e4df_run  all the work (lib/engine.h); its voice comes back through
  *		  on_finding and on_progress below
  *	report    text or JSON from the outcome
@@ -228,9 +228,10 @@ int main(int argc, char **argv)
 	setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	initialize_ext2_error_table();
 	initialize_e4df_error_table();
-	catch_signals();
 
+	/* a list from a terminal can be interrupted: nothing is open yet */
 	status = options_parse(argc, argv, &options);
+	catch_signals();
 	if (status)
 		goto out;
 	if (options.flags & OPTIONS_HELP)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "options.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -15,10 +16,20 @@
 
 /* Options without a letter. */
 enum {
-	KEY_COMPACT = 0x100,
-	KEY_GOOD_RUN,
-	KEY_PERFECT,
+	KEY_PATH = 0x100,
+	KEY_EXCLUDE,
+	KEY_MIN_SIZE,
+	KEY_MIN_RUNS,
 	KEY_MAX_WRITE,
+	KEY_TIME,
+	KEY_PERFECT,
+	KEY_GOOD_RUN,
+	KEY_OPTIMIZE,
+	KEY_SORT,
+	KEY_ORDER,
+	KEY_ORDER_AT,
+	KEY_COMPACT,
+	KEY_RATE,
 	KEY_CONVERT,
 	KEY_MOVE_BOOT,
 	KEY_MOVE_IMMUTABLE,
@@ -26,13 +37,29 @@ enum {
 	KEY_JSON,
 };
 
+/* Of options that others need or exclude: beside OPTIONS_ while parsing. */
+#define SEEN	      0x1fff00U
+#define SEEN_PATH     0x100
+#define SEEN_MIN      0x200
+#define SEEN_PERFECT  0x400
+#define SEEN_GOOD_RUN 0x800
+#define SEEN_OPTIMIZE 0x1000
+#define SEEN_SORT     0x2000
+#define SEEN_ORDER    0x4000
+#define SEEN_ORDER_AT 0x8000
+#define SEEN_COMPACT  0x10000
+#define SEEN_TIME     0x20000
+#define SEEN_RATE     0x40000
+#define SEEN_MAX      0x80000
+#define SEEN_PLAN     0x100000 /* something that only a plan heeds */
+
 /* The one table behind parsing and --help. */
 static const struct row {
 	int key;
 	const char *name;   /* long form, or NULL */
 	const char *value;  /* what it is called, or NULL */
 	unsigned int run;   /* E4DF_RUN_ flags it sets */
-	unsigned int flags; /* OPTIONS_ flags it sets */
+	unsigned int flags; /* OPTIONS_ and SEEN_ flags it sets */
 	const char *help;
 } rows[] = {
 	{ 'c', NULL, NULL, E4DF_RUN_REPORT, 0,
@@ -52,14 +79,34 @@ static const struct row {
 	  "where an external journal is, to see that it is empty" },
 	{ 'z', NULL, "undo_file", 0, 0,
 	  "save there what is overwritten, for e2undo" },
-	{ KEY_COMPACT, "compact", NULL, 0, OPTIONS_COMPACT,
-	  "move everything to the front, each file in one piece" },
-	{ KEY_GOOD_RUN, "good-run", "SIZE", 0, OPTIONS_GOOD_RUN,
-	  "how long a run is not moved only to be joined (32M)" },
-	{ KEY_PERFECT, "perfect", NULL, 0, OPTIONS_PERFECT,
-	  "join long runs, too, whatever it costs" },
-	{ KEY_MAX_WRITE, "max-write", "SIZE", 0, OPTIONS_MAX_WRITE,
+	{ KEY_PATH, "path", "PATH", 0, SEEN_PATH,
+	  "improve only this file, or what is in this directory" },
+	{ KEY_EXCLUDE, "exclude", "GLOB", 0, 0,
+	  "leave what matches, and what is below, where it is" },
+	{ KEY_MIN_SIZE, "min-size", "SIZE", 0, SEEN_MIN,
+	  "improve only files of this size or larger" },
+	{ KEY_MIN_RUNS, "min-runs", "N", 0, SEEN_MIN,
+	  "improve only files in so many runs or more" },
+	{ KEY_MAX_WRITE, "max-write", "SIZE", 0, SEEN_MAX | SEEN_PLAN,
 	  "move at most so much data, what gains most first" },
+	{ KEY_TIME, "time", "SECONDS", E4DF_RUN_TIMED, SEEN_TIME | SEEN_PLAN,
+	  "stop after the step at which this time is over" },
+	{ KEY_PERFECT, "perfect", NULL, 0, SEEN_PERFECT | SEEN_PLAN,
+	  "join long runs, too, whatever it costs" },
+	{ KEY_GOOD_RUN, "good-run", "SIZE", 0, SEEN_GOOD_RUN | SEEN_PLAN,
+	  "how long a run is not moved only to be joined (32M)" },
+	{ KEY_OPTIMIZE, "optimize", NULL, 0, SEEN_OPTIMIZE | SEEN_PLAN,
+	  "put all files in order, and the free space together" },
+	{ KEY_SORT, "sort", "ORDER", 0, SEEN_SORT | SEEN_PLAN,
+	  "which order: readdir, name, inode, size or mtime" },
+	{ KEY_ORDER, "order", "FILE", 0, SEEN_ORDER | SEEN_PLAN,
+	  "put the files of this list first, in its order" },
+	{ KEY_ORDER_AT, "order-at", "PERCENT", 0, SEEN_ORDER_AT | SEEN_PLAN,
+	  "put them there instead of at the front" },
+	{ KEY_COMPACT, "compact", NULL, 0, SEEN_COMPACT | SEEN_PLAN,
+	  "move everything to the front, each file in one piece" },
+	{ KEY_RATE, "rate", "SIZE", 0, SEEN_RATE,
+	  "bytes a second of the device, for what -n estimates" },
 	{ KEY_CONVERT, "convert-extents", NULL, E4DF_RUN_CONVERT, 0,
 	  "turn indirect blocks into extents" },
 	{ KEY_MOVE_BOOT, "move-boot", NULL, E4DF_RUN_MOVE_BOOT, 0,
@@ -78,8 +125,12 @@ static const struct row {
 
 static const char usage[] =
 	"Usage: " PROGRAM " [-cnpqvV] [-C fd] [-E extended-options]\n"
-	"                   [-j journal] [-z undo_file] [--compact]\n"
+	"                   [-j journal] [-z undo_file] [--path=PATH]\n"
+	"                   [--exclude=GLOB] [--min-size=SIZE] [--min-runs=N]\n"
+	"                   [--compact] [--optimize] [--sort=ORDER]\n"
+	"                   [--order=FILE] [--order-at=PERCENT]\n"
 	"                   [--good-run=SIZE] [--perfect] [--max-write=SIZE]\n"
+	"                   [--time=SECONDS] [--rate=SIZE]\n"
 	"                   [--convert-extents] [--move-boot] [--move-immutable]\n"
 	"                   [--verify] [--json] device|image[?offset=N]\n";
 
@@ -90,7 +141,7 @@ void options_print_help(FILE *out)
 		const struct row *row = &rows[i];
 		char form[32];
 
-		if (row->key >= KEY_COMPACT)
+		if (row->key >= KEY_PATH)
 			snprintf(form, sizeof(form), "--%s%s%s", row->name,
 				 row->value ? "=" : "",
 				 row->value ? row->value : "");
@@ -186,12 +237,83 @@ static enum status parse_fd(const char *s, struct options *options)
 	return STATUS_DONE;
 }
 
-static enum status parse_bytes(const char *name, uint64_t *ret)
+static enum status parse_bytes(const char *name, uint64_t min, uint64_t *ret)
 {
-	if (parse_size(optarg, INT64_MAX, ret) || !*ret)
+	if (parse_size(optarg, INT64_MAX, ret) || *ret < min)
 		return usage_error("--%s: '%s' is not a size (digits, and K, "
 				   "M, G or T)",
 				   name, optarg);
+	return STATUS_DONE;
+}
+
+static enum status parse_count(const char *name, uint64_t max, uint64_t *ret)
+{
+	if (parse_number(optarg, max, ret))
+		return usage_error("--%s: '%s' is not a number from 0 to %llu",
+				   name, optarg, (unsigned long long)max);
+	return STATUS_DONE;
+}
+
+static enum status parse_sort(enum e4df_sort *ret)
+{
+	for (enum e4df_sort i = E4DF_SORT_READDIR; i < E4DF_SORT_COUNT; i++)
+		if (!strcmp(optarg, e4df_sort_name(i))) {
+			*ret = i;
+			return STATUS_DONE;
+		}
+	return usage_error("--sort: '%s' is none of readdir, name, inode, size "
+			   "and mtime",
+			   optarg);
+}
+
+/* One more word; there are never more of them than arguments. */
+static enum status parse_word(const char *name, const char **list,
+			      size_t *count)
+{
+	if (!*optarg)
+		return usage_error("--%s: the name is empty", name);
+	list[(*count)++] = optarg;
+	return STATUS_DONE;
+}
+
+/* The long options that have a value. */
+static enum status parse_value(const struct row *row, struct options *options)
+{
+	struct e4df_options *run = &options->run;
+	uint64_t n = 0;
+	enum status status = STATUS_DONE;
+
+	switch (row->key) {
+	case KEY_PATH:
+		return parse_word(row->name, options->paths,
+				  &run->scope.path_count);
+	case KEY_EXCLUDE:
+		return parse_word(row->name, options->excludes,
+				  &run->scope.exclude_count);
+	case KEY_MIN_SIZE:
+		return parse_bytes(row->name, 0, &run->scope.min_bytes);
+	case KEY_MIN_RUNS:
+		status = parse_count(row->name, UINT32_MAX, &n);
+		run->scope.min_runs = (uint32_t)n;
+		return status;
+	case KEY_MAX_WRITE:
+		return parse_bytes(row->name, 1, &run->max_write);
+	case KEY_TIME:
+		return parse_count(row->name, INT32_MAX, &run->time);
+	case KEY_GOOD_RUN:
+		return parse_bytes(row->name, 1, &run->good_run);
+	case KEY_SORT:
+		return parse_sort(&run->order.sort);
+	case KEY_ORDER:
+		options->list_name = optarg;
+		return STATUS_DONE;
+	case KEY_ORDER_AT:
+		status = parse_count(row->name, 99, &n);
+		run->order_at = (unsigned int)n;
+		return status;
+	case KEY_RATE:
+		return parse_bytes(row->name, 1, &run->rate);
+	}
 	return STATUS_DONE;
 }
 
@@ -211,21 +333,16 @@ static enum status parse_option(int key, int *has_offset,
 	case 'z':
 		options->run.undo = optarg;
 		return STATUS_DONE;
-	case KEY_GOOD_RUN:
-		options->flags |= OPTIONS_GOOD_RUN;
-		return parse_bytes("good-run", &options->run.good_run);
-	case KEY_MAX_WRITE:
-		options->flags |= OPTIONS_MAX_WRITE;
-		return parse_bytes("max-write", &options->run.max_write);
 	case '?':
 		fputs(usage, stderr); /* getopt has told why */
 		return STATUS_USAGE;
 	}
 	for (size_t i = 0; i < ROWS; i++) {
-		if (rows[i].key == key) {
-			options->run.flags |= rows[i].run;
-			options->flags |= rows[i].flags;
-		}
+		if (rows[i].key != key)
+			continue;
+		options->run.flags |= rows[i].run;
+		options->flags |= rows[i].flags;
+		return parse_value(&rows[i], options);
 	}
 	return STATUS_DONE;
 }
@@ -240,7 +357,7 @@ static enum status parse_options(int argc, char **argv, int *has_offset,
 	int key;
 
 	for (size_t i = 0; i < ROWS; i++) {
-		if (rows[i].key < KEY_COMPACT) {
+		if (rows[i].key < KEY_PATH) {
 			*letter++ = (char)rows[i].key;
 			if (rows[i].value)
 				*letter++ = ':';
@@ -312,34 +429,58 @@ static enum status name_undo(struct options *options)
 	return STATUS_DONE;
 }
 
+/* What the policies cannot have together. */
 static enum status check_policy(const struct options *options)
 {
-	unsigned int flags = options->flags;
+	static const struct {
+		unsigned int has, and;
+		const char *text;
+	} pairs[] = {
+		{ SEEN_OPTIMIZE, SEEN_COMPACT,
+		  "--optimize and --compact exclude each other" },
+		{ SEEN_PERFECT, SEEN_GOOD_RUN,
+		  "--perfect and --good-run exclude each other" },
+		{ SEEN_COMPACT, SEEN_PERFECT | SEEN_GOOD_RUN | SEEN_MAX,
+		  "--compact moves all that is in the way, so it has no "
+		  "--good-run, --perfect and --max-write" },
+		{ SEEN_COMPACT, SEEN_PATH | SEEN_MIN,
+		  "--compact moves everything, so it has no --path, "
+		  "--min-size and --min-runs" },
+		{ SEEN_COMPACT, SEEN_ORDER_AT,
+		  "--compact moves everything to the front, so it has no "
+		  "--order-at" },
+	};
+	unsigned int seen = options->flags;
 
-	if (options->run.flags & E4DF_RUN_REPORT && flags & OPTIONS_PLAN)
-		return usage_error("-c makes no plan, so it has no --compact, "
-				   "--good-run, --perfect and --max-write");
-	if (flags & OPTIONS_PERFECT && flags & OPTIONS_GOOD_RUN)
-		return usage_error("--perfect and --good-run exclude each "
-				   "other");
-	if (flags & OPTIONS_COMPACT && flags & OPTIONS_NOT_COMPACT)
-		return usage_error("--compact moves all that is in the way, so "
-				   "it has no --good-run, --perfect and "
-				   "--max-write");
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		if (seen & pairs[i].has && seen & pairs[i].and)
+			return usage_error("%s", pairs[i].text);
+	if (seen & SEEN_SORT && !(seen & SEEN_OPTIMIZE))
+		return usage_error("--sort is for --optimize");
+	if (seen & SEEN_ORDER_AT && !(seen & SEEN_ORDER))
+		return usage_error("--order-at is for --order");
 	return STATUS_DONE;
 }
 
-/* What the options say together. */
-static void set_policy(struct options *options)
+/* What -c and -n do not do. */
+static enum status check_looks(const struct options *options)
 {
-	if (options->flags & OPTIONS_COMPACT)
-		options->run.goal = E4DF_COMPACT;
-	else if (!(options->flags & (OPTIONS_GOOD_RUN | OPTIONS_PERFECT)))
-		options->run.good_run = GOOD_RUN;
+	unsigned int run = options->run.flags, seen = options->flags;
+
+	if (run & E4DF_RUN_REPORT && seen & SEEN_PLAN)
+		return usage_error("-c makes no plan, so it has no policy and "
+				   "no limit");
+	if (run & E4DF_RUN_DRY && seen & SEEN_TIME)
+		return usage_error("--time cannot be planned, so -n does not "
+				   "have it");
+	if (!(run & E4DF_RUN_DRY) && seen & SEEN_RATE)
+		return usage_error("--rate is for -n");
+	return STATUS_DONE;
 }
 
 static enum status check_options(const struct options *options)
 {
+	enum status status;
 	unsigned int run = options->run.flags, looks;
 
 	looks = run & (E4DF_RUN_REPORT | E4DF_RUN_DRY);
@@ -356,7 +497,59 @@ static enum status check_options(const struct options *options)
 	    options->progress_fd == STDOUT_FILENO)
 		return usage_error("with --json the standard output is not "
 				   "free for -C");
-	return check_policy(options);
+	status = check_looks(options);
+	return status ? status : check_policy(options);
+}
+
+/* Brings into the form of the library what the options say together. */
+static void set_policy(struct options *options)
+{
+	struct e4df_options *run = &options->run;
+	unsigned int seen = options->flags;
+
+	run->scope.paths = options->paths;
+	run->scope.excludes = options->excludes;
+	if (seen & SEEN_PERFECT)
+		run->good_run = 0;
+	else if (!(seen & SEEN_GOOD_RUN))
+		run->good_run = GOOD_RUN;
+	if (seen & SEEN_COMPACT)
+		run->goal = E4DF_COMPACT;
+	if (seen & SEEN_OPTIMIZE) {
+		run->goal = E4DF_OPTIMIZE;
+		run->order.flags |= E4DF_ORDER_ALL;
+	}
+	options->flags &= ~SEEN;
+}
+
+static enum status read_list(struct options *options)
+{
+	struct e4df_order_options *order = &options->run.order;
+	const char *name = options->list_name;
+	int err;
+
+	if (!name)
+		return STATUS_DONE;
+	err = parse_read_file(name, &options->list, &order->list_bytes);
+	if (err) {
+		fprintf(stderr, "%s: the list %s cannot be read: %s\n", PROGRAM,
+			strcmp(name, "-") ? name : "of the standard input",
+			strerror(err));
+		return STATUS_FAILED;
+	}
+	order->list = options->list;
+	return STATUS_DONE;
+}
+
+static enum status alloc_words(int argc, struct options *options)
+{
+	options->paths = calloc((size_t)argc + 1, sizeof(*options->paths));
+	options->excludes =
+		calloc((size_t)argc + 1, sizeof(*options->excludes));
+	if (options->paths && options->excludes)
+		return STATUS_DONE;
+	fprintf(stderr, "%s: out of memory\n", PROGRAM);
+	return STATUS_FAILED;
 }
 
 enum status options_parse(int argc, char **argv, struct options *ret)
@@ -367,7 +560,9 @@ enum status options_parse(int argc, char **argv, struct options *ret)
 	*ret = (struct options){ .progress_fd = OPTIONS_NO_FD };
 	if (argc > 0)
 		argv[0] = (char *)PROGRAM; /* getopt's messages begin with it */
-	status = parse_options(argc, argv, &has_offset, ret);
+	status = alloc_words(argc, ret);
+	if (!status)
+		status = parse_options(argc, argv, &has_offset, ret);
 	if (status || ret->flags & (OPTIONS_HELP | OPTIONS_VERSION))
 		return status;
 	if (argc - optind != 1)
@@ -378,11 +573,16 @@ enum status options_parse(int argc, char **argv, struct options *ret)
 	set_policy(ret);
 	if (!status)
 		status = parse_target(argv[optind], &has_offset, ret);
-	return status ? status : name_undo(ret);
+	if (!status)
+		status = name_undo(ret);
+	return status ? status : read_list(ret);
 }
 
 void options_free(struct options *options)
 {
 	free(options->path);
 	free(options->undo);
+	free(options->list);
+	free(options->paths);
+	free(options->excludes);
 }

@@ -25,14 +25,6 @@ enum status {
 #define OPTIONS_HELP	0x8  /* print the help, do nothing else */
 #define OPTIONS_VERSION 0x10 /* print the version, do nothing else */
 
-/* What only a plan heeds. */
-#define OPTIONS_COMPACT	    0x100
-#define OPTIONS_GOOD_RUN    0x200
-#define OPTIONS_PERFECT	    0x400
-#define OPTIONS_MAX_WRITE   0x800
-#define OPTIONS_PLAN	    0xf00
-#define OPTIONS_NOT_COMPACT 0xe00 /* and what --compact does not */
-
 #define OPTIONS_NO_FD (-1) /* no -C */
 #define OPTIONS_BAR   0	   /* -C 0: a line for people, on stderr */
 
@@ -41,13 +33,18 @@ struct options {
 	const char *target;	 /* (borrowed from argv) as given */
 	char *path;		 /* (owned) target without ?offset= */
 	char *undo;		 /* (owned) NULL, or the file of -z '' */
+	const char *list_name;	 /* (borrowed from argv) of --order, or NULL */
+	char *list;		 /* (owned) NULL, or what --order has read */
+	const char **paths;	 /* (owned) of run.scope */
+	const char **excludes;	 /* (owned) of run.scope */
 	unsigned int flags;	 /* OPTIONS_ */
 	int progress_fd;	 /* an open descriptor, or see above */
 };
 
 /*
- * Reads the command line.  Returns STATUS_DONE, STATUS_USAGE with the reason
- * and a short usage on stderr, or STATUS_FAILED without memory.  With
+ * Reads the command line, and the list of --order.  Returns STATUS_DONE,
+ * STATUS_USAGE with the reason and a short usage on stderr, or STATUS_FAILED,
+ * told there too, without memory or for a list that cannot be read.  With
  * OPTIONS_HELP or OPTIONS_VERSION nothing else in *ret counts.
  * options_free() must follow in any case.
  */

@@ -94,6 +94,10 @@ static void put_run(struct json *j, const struct report *report)
 		   run->flags & E4DF_RUN_REPORT ? "report" :
 		   run->flags & E4DF_RUN_DRY	? "plan" :
 						  "defrag");
+	put_string(j, "policy",
+		   run->goal == E4DF_COMPACT  ? "compact" :
+		   run->goal == E4DF_OPTIMIZE ? "optimize" :
+						"defrag");
 	if (!report->status) {
 		put_null(j, "error");
 		return;
@@ -152,6 +156,34 @@ static void put_work(struct json *j, const char *name, int is_known, uint64_t n)
 		put_null(j, name);
 }
 
+/* All of a run that -n estimates. */
+static void put_estimate(struct json *j, const struct e4df_outcome *o,
+			 int is_dry)
+{
+	uint64_t tenths = is_dry && o->rate ? report_tenths(o) : 0;
+
+	put_work(j, "bytes_to_read", is_dry, o->estimate.bytes_read);
+	put_work(j, "bytes_to_write", is_dry, o->estimate.bytes_written);
+	put_work(j, "rate", is_dry && o->rate, o->rate);
+	if (!is_dry || !o->rate) {
+		put_null(j, "seconds");
+		return;
+	}
+	put_name(j, "seconds");
+	fprintf(j->out, "%llu.%llu", (unsigned long long)(tenths / 10),
+		(unsigned long long)(tenths % 10));
+}
+
+static void put_stopped(struct json *j, const struct e4df_outcome *o)
+{
+	if (o->stopped == E4DF_STOP_TIME)
+		put_string(j, "stopped", "time");
+	else if (o->stopped == E4DF_STOP_MAX_WRITE)
+		put_string(j, "stopped", "max-write");
+	else
+		put_null(j, "stopped");
+}
+
 static void put_plan(struct json *j, const struct report *report)
 {
 	static const struct e4df_outcome nothing;
@@ -165,8 +197,13 @@ static void put_plan(struct json *j, const struct report *report)
 	put_work(j, "bytes_to_move", is_known, o->planned_bytes);
 	put_work(j, "files_to_move", is_known, o->planned_files);
 	put_work(j, "steps_to_do", is_known, o->planned_batches);
+	put_estimate(j, o, is_known && !is_run);
 	put_work(j, "bytes_moved", is_run, o->moved_bytes);
 	put_work(j, "steps_done", is_run, o->done_batches);
+	put_stopped(j, o);
+	put_work(j, "unknown_entries",
+		 is_known && report->options->run.order.list,
+		 o->unknown_entries);
 	put_work(j, "files_compared", is_run && run & E4DF_RUN_VERIFY,
 		 o->digested_files);
 	put_work(j, "bytes_read", o != &nothing, o->bytes_read);

@@ -131,14 +131,56 @@ static void print_need(FILE *out, const struct e4df_stats *stats)
 		fputs("Nothing to do.\n", out);
 }
 
-/* What a budget leaves. */
-static void print_rest(FILE *out, const struct e4df_outcome *o)
+static void print_left(FILE *out, const struct e4df_outcome *o)
 {
 	__u64 left = o->after.left[E4DF_MOVABLE];
 
 	if (left)
 		fprintf(out, "%llu fragmented file%s left for another run.\n",
 			(ull)left, left == 1 ? " is" : "s are");
+	else
+		fputs("the rest is left for another run.\n", out);
+}
+
+/* What a limit leaves. */
+static void print_rest(FILE *out, const struct e4df_outcome *o, int is_dry)
+{
+	if (o->stopped == E4DF_STOP_TIME)
+		fprintf(out, "Stopped after %llu s: ", (ull)o->stopped_seconds);
+	else if (o->stopped == E4DF_STOP_MAX_WRITE)
+		fprintf(out, "%s at the limit of --max-write: ",
+			is_dry ? "Would stop" : "Stopped");
+	else
+		return;
+	print_left(out, o);
+}
+
+/* What was asked for and is not there. */
+static void print_unknown(FILE *out, const struct e4df_outcome *o)
+{
+	if (o->unknown_entries)
+		fprintf(out,
+			"%llu entr%s of the list %s not in the file system.\n",
+			(ull)o->unknown_entries,
+			o->unknown_entries == 1 ? "y" : "ies",
+			o->unknown_entries == 1 ? "is" : "are");
+}
+
+/* Of all that a run would read and write; the time is a guess. */
+static void print_estimate(FILE *out, const struct e4df_outcome *o)
+{
+	char a[FORMAT_SIZE], b[FORMAT_SIZE];
+	uint64_t tenths = report_tenths(o);
+
+	fprintf(out,
+		"All in all about %s to read and at most %s to write, metadata "
+		"included.\n",
+		format_size(a, o->estimate.bytes_read),
+		format_size(b, o->estimate.bytes_written));
+	if (o->rate)
+		fprintf(out, "At %s a second that takes about %llu.%llu s.\n",
+			format_size(a, o->rate), (ull)(tenths / 10),
+			(ull)(tenths % 10));
 }
 
 static void print_plan(FILE *out, const struct e4df_outcome *o)
@@ -146,8 +188,8 @@ static void print_plan(FILE *out, const struct e4df_outcome *o)
 	char size[FORMAT_SIZE];
 
 	if (!o->planned_batches) {
-		fputs("Nothing to do.\n", out);
-		print_rest(out, o);
+		if (!o->stopped)
+			fputs("Nothing to do.\n", out);
 		return;
 	}
 	fprintf(out,
@@ -156,36 +198,12 @@ static void print_plan(FILE *out, const struct e4df_outcome *o)
 		format_size(size, o->planned_bytes), (ull)o->planned_bytes,
 		(ull)o->planned_files, plural(o->planned_files),
 		(ull)o->planned_batches, plural(o->planned_batches));
-	print_rest(out, o);
+	print_estimate(out, o);
 }
 
-static void print_done(FILE *out, const struct e4df_outcome *o, int verified)
+/* What was done of a plan that did not come to its end. */
+static void print_part(FILE *out, const struct e4df_outcome *o)
 {
-	char a[FORMAT_SIZE], b[FORMAT_SIZE];
-
-	if (!o->planned_batches) {
-		fputs("Nothing to do.\n", out);
-		print_rest(out, o);
-		return;
-	}
-	fprintf(out, "Moved %s (%llu bytes) of %llu file%s in %llu step%s.\n",
-		format_size(a, o->moved_bytes), (ull)o->moved_bytes,
-		(ull)o->planned_files, plural(o->planned_files),
-		(ull)o->done_batches, plural(o->done_batches));
-	fprintf(out, "All in all %s read and %s written, with %llu flush%s.\n",
-		format_size(a, o->bytes_read), format_size(b, o->bytes_written),
-		(ull)o->flushes, o->flushes == 1 ? "" : "es");
-	if (verified)
-		fprintf(out, "The data of %llu file%s %s as before.\n",
-			(ull)o->digested_files, plural(o->digested_files),
-			o->digested_files == 1 ? "is" : "are");
-	print_rest(out, o);
-}
-
-static void print_broken_off(FILE *out, const struct report *report)
-{
-	const struct e4df_outcome *o = report->outcome;
-	__u64 left = o->after.left[E4DF_MOVABLE];
 	char a[FORMAT_SIZE], b[FORMAT_SIZE];
 
 	fprintf(out,
@@ -195,11 +213,42 @@ static void print_broken_off(FILE *out, const struct report *report)
 		format_size(b, o->planned_bytes), (ull)o->planned_bytes,
 		(ull)o->done_batches, (ull)o->planned_batches,
 		plural(o->planned_batches));
-	if (report->status == STATUS_CANCELLED)
+}
+
+static void print_done(FILE *out, const struct e4df_outcome *o, int verified)
+{
+	char a[FORMAT_SIZE], b[FORMAT_SIZE];
+
+	if (!o->planned_batches) {
+		if (!o->stopped)
+			fputs("Nothing to do.\n", out);
+		return;
+	}
+	if (o->done_batches == o->planned_batches)
 		fprintf(out,
-			"Cancelled: %llu fragmented file%s left for another "
-			"run.\n",
-			(ull)left, left == 1 ? " is" : "s are");
+			"Moved %s (%llu bytes) of %llu file%s in %llu "
+			"step%s.\n",
+			format_size(a, o->moved_bytes), (ull)o->moved_bytes,
+			(ull)o->planned_files, plural(o->planned_files),
+			(ull)o->done_batches, plural(o->done_batches));
+	else
+		print_part(out, o);
+	fprintf(out, "All in all %s read and %s written, with %llu flush%s.\n",
+		format_size(a, o->bytes_read), format_size(b, o->bytes_written),
+		(ull)o->flushes, o->flushes == 1 ? "" : "es");
+	if (verified)
+		fprintf(out, "The data of %llu file%s %s as before.\n",
+			(ull)o->digested_files, plural(o->digested_files),
+			o->digested_files == 1 ? "is" : "are");
+}
+
+static void print_broken_off(FILE *out, const struct report *report)
+{
+	print_part(out, report->outcome);
+	if (report->status == STATUS_CANCELLED) {
+		fputs("Cancelled: ", out);
+		print_left(out, report->outcome);
+	}
 }
 
 void report_text(FILE *out, const struct report *report)
@@ -222,4 +271,8 @@ void report_text(FILE *out, const struct report *report)
 	} else {
 		print_done(out, o, run & E4DF_RUN_VERIFY);
 	}
+	if (!o->is_complete)
+		return;
+	print_rest(out, o, run & E4DF_RUN_DRY);
+	print_unknown(out, o);
 }

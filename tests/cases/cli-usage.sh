@@ -49,6 +49,37 @@ refused 16 "-c makes no plan" -c --max-write=1G img
 refused 16 "exclude each other" --perfect --good-run=1M img
 refused 16 "--compact moves all" --compact --perfect img
 refused 16 "--compact moves all" --compact --max-write=1M img
+refused 16 "--compact moves everything" --compact --path=/ img
+refused 16 "--compact moves everything" --compact --min-runs=2 img
+refused 16 "--compact moves everything" --compact --order=list --order-at=5 img
+refused 16 "exclude each other" --compact --optimize img
+refused 16 "--sort is for --optimize" --sort=name img
+refused 16 "--order-at is for --order" --order-at=5 img
+refused 16 "--time cannot be planned" -n --time=5 img
+refused 16 "--rate is for -n" --rate=1M img
+for option in --time=1 --optimize --order=list --good-run=1M --perfect; do
+	refused 16 "-c makes no plan" -c $option img
+done
+for sort in "" names READDIR 0; do
+	refused 16 "--sort: '$sort' is none of" --optimize "--sort=$sort" img
+done
+for n in "" -1 x 1.5 100 1k; do
+	refused 16 "--order-at: '$n' is not a number" --order=list \
+		"--order-at=$n" img
+done
+for n in "" -1 x 1k 4294967296; do
+	refused 16 "--min-runs: '$n' is not a number" "--min-runs=$n" img
+	refused 16 "--time: '$n' is not a number" "--time=$n" img
+done
+for size in "" -1 x 1kk 1P 1KiB 8388608T 99999999999999999999; do
+	refused 16 "--min-size: '$size' is not a size" "--min-size=$size" img
+	refused 16 "--rate: '$size' is not a size" -n "--rate=$size" img
+done
+refused 16 "--rate: '0' is not a size" -n --rate=0 img
+refused 16 "--path: the name is empty" --path= img
+refused 16 "--exclude: the name is empty" --exclude "" img
+refused 16 "--order.*requires an argument" img --order
+refused 8 "list no-list cannot be read" --order=no-list img
 refused 16 "ambiguous" --ver img
 refused 16 "requires an argument.*C" img -C
 refused 16 "requires an argument.*E" img -E
@@ -110,7 +141,10 @@ cp img "img?offset=1"
 for args in "-c img" "-c -- img" "img -c" "-qc img" "-c -E offset=0 img" \
 	"-c img?offset=0" "-c -E offset=1048576 shifted" \
 	"-c shifted?offset=1048576" "-c img?offset=1" \
-	"-c -E offset=1048576,offset=1048576 shifted?offset=1048576"; do
+	"-c -E offset=1048576,offset=1048576 shifted?offset=1048576" \
+	"-c --path / --min-size=1M --min-runs 2 --exclude=x --exclude y img" \
+	"-n --max-write=1T --good-run 64k --rate=100m img" \
+	"-n --optimize --sort size img" "-n --min-size=0 --perfect img"; do
 	# shellcheck disable=SC2086
 	assert_exit 0 "$E4OFFDEFRAG" $args
 	assert_eq "" "$(cat err)" "messages for: $args"

@@ -49,3 +49,8 @@ fsdebug boot "mkdir boot" "mkdir boot/grub" "write data boot/grub/core" \
 	"write data swap" >/dev/null
 poke boot 0 'boot loader'
 fault boot 3 --verify
+
+# Names, and an order by them: files that stay, and files that come first.
+mkimg chosen 6M -b 1024 -J size=1 -N 128
+"$TOOLS/fragment" -s 5 -f 14 -p 50 -m 300 -k 4 chosen
+fault chosen 2 --choose

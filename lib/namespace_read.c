@@ -1,0 +1,658 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "namespace_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "e4df_err.h"
+
+#define BATCH_BYTES (4 << 20)  /* of directories, sorted together */
+#define READ_BYTES  (1 << 20)  /* one read at most */
+#define GAP_BYTES   (64 << 10) /* read through, not around */
+#define MIN_ENTRY   8	       /* bytes of an entry without a name */
+
+/* A directory still to be read. */
+struct waiting {
+	blk64_t pblk; /* its first block */
+	__u32 index;
+};
+
+/* A block of a batch's directories. */
+struct part {
+	blk64_t pblk;
+	__u32 lblk;
+	__u32 dir; /* in the batch */
+};
+
+struct reader {
+	/* Immutable. */
+	struct e4df_namespace *ns; /* what is made */
+	ext2_filsys fs;		   /* (borrowed) */
+	struct e4df_gate *gate;	   /* (borrowed) */
+	const struct e4df_sink *sink;
+	const ext2_ino_t *wanted; /* (borrowed) */
+	size_t wanted_count;
+	/* Mutable. */
+	struct e4df_treap inlined; /* directories within their inodes */
+	size_t named_alloc;	   /* of ns->named_by */
+	char *buf;		   /* (owned) READ_BYTES or a block */
+	__u32 hint;		   /* the index that was found last */
+	/* The batch. */
+	struct ns_rule *rules; /* (owned) */
+	size_t rule_count, rule_alloc;
+	struct part *parts; /* (owned) */
+	size_t part_count, part_alloc;
+	struct ns_raw *raw; /* (owned) */
+	size_t raw_count, raw_alloc;
+	char *pool; /* (owned) */
+	size_t pool_size, pool_alloc;
+};
+
+/*
+ * The index of an inode number, as e4df_map_find() says.  Entries that follow
+ * each other often name inodes that do, and as the map leaves some out, two
+ * of them are no farther apart in it than their numbers are.
+ */
+static __u32 find_index(struct reader *r, ext2_ino_t ino)
+{
+	const struct e4df_map *map = r->ns->map;
+	__u32 lo = 0, hi = r->ns->xattrs, end = hi;
+	ext2_ino_t from;
+
+	if (!hi)
+		return r->ns->count;
+	from = e4df_map_inode(map, r->hint)->ino;
+	if (ino >= from) {
+		lo = r->hint;
+		if (ino - from < hi - lo)
+			hi = lo + (ino - from) + 1;
+	} else {
+		hi = r->hint;
+		if (from - ino < hi)
+			lo = hi - (from - ino);
+	}
+	while (lo < hi) {
+		__u32 mid = lo + (hi - lo) / 2;
+
+		if (e4df_map_inode(map, mid)->ino < ino)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == end || e4df_map_inode(map, lo)->ino != ino)
+		return r->ns->count;
+	r->hint = lo;
+	return lo;
+}
+
+static errcode_t grow_named(struct reader *r, size_t need)
+{
+	size_t old = r->named_alloc;
+	errcode_t err = e4df_grow(&r->ns->named_by, &r->named_alloc, need,
+				  sizeof(*r->ns->named_by));
+
+	/* NONE in each byte */
+	if (!err && r->named_alloc > old)
+		memset(r->ns->named_by + old, 0xff,
+		       (r->named_alloc - old) * sizeof(*r->ns->named_by));
+	return err;
+}
+
+/* Gives a directory within its inode an index, once. */
+static errcode_t add_inlined(struct reader *r, ext2_ino_t ino, __u32 *target)
+{
+	struct e4df_namespace *ns = r->ns;
+	const struct e4df_node *node = e4df_treap_floor(&r->inlined, ino);
+	__u32 k = (__u32)ns->inlined_count;
+	errcode_t err;
+
+	if (node && node->key == ino) {
+		*target = ns->count + node->owner;
+		return 0;
+	}
+	if (ns->count >= NONE - 1 - k)
+		return E4DF_ET_OVERFLOW;
+	err = e4df_grow(&ns->inlined, &ns->inlined_alloc, (size_t)k + 1,
+			sizeof(*ns->inlined));
+	if (!err)
+		err = grow_named(r, (size_t)ns->count + k + 1);
+	if (!err)
+		err = e4df_treap_insert(&r->inlined, ino, 1, k, 0);
+	if (err)
+		return err;
+	ns->inlined[ns->inlined_count++] = ino;
+	*target = ns->count + k;
+	return 0;
+}
+
+/* What an inode number stands for that the map does not have. */
+static errcode_t look_aside(struct reader *r, ext2_ino_t ino, int may_be_dir,
+			    __u32 *target)
+{
+	struct ext2_inode inode;
+	errcode_t err;
+
+	if (may_be_dir && ext2fs_has_feature_inline_data(r->fs->super)) {
+		err = ext2fs_read_inode(r->fs, ino, &inode);
+		if (e4df_gate_cause(r->gate, err) == ENOMEM)
+			return ENOMEM;
+		if (!err && inode.i_links_count &&
+		    inode.i_flags & EXT4_INLINE_DATA_FL &&
+		    LINUX_S_ISDIR(inode.i_mode))
+			return add_inlined(r, ino, target);
+	}
+	*target = e4df_namespace_xattr(r->ns, ino);
+	return 0;
+}
+
+static errcode_t find_target(struct reader *r,
+			     const struct ext2_dir_entry *dirent, __u32 *target)
+{
+	int type = ext2fs_dirent_file_type(dirent);
+	__u32 index = find_index(r, dirent->inode);
+
+	if (index == r->ns->count)
+		return look_aside(
+			r, dirent->inode,
+			type == EXT2_FT_DIR ||
+				!ext2fs_has_feature_filetype(r->fs->super),
+			target);
+	*target = e4df_map_inode(r->ns->map, index)->kind == E4DF_INTERNAL ?
+			  E4DF_NAMESPACE_NOTHING :
+			  index;
+	return 0;
+}
+
+static errcode_t keep_raw_name(struct reader *r, const char *name,
+			       unsigned int len, __u32 *at)
+{
+	errcode_t err;
+
+	if (r->pool_size + len + 1 > NONE)
+		return E4DF_ET_OVERFLOW;
+	err = e4df_grow(&r->pool, &r->pool_alloc, r->pool_size + len + 1, 1);
+	if (err)
+		return err;
+	*at = (__u32)r->pool_size;
+	r->pool[r->pool_size++] = (char)len;
+	memcpy(r->pool + r->pool_size, name, len);
+	r->pool_size += len;
+	return 0;
+}
+
+static int is_dots(const char *name, unsigned int len)
+{
+	return name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'));
+}
+
+/* An entry that has been found to be within its block. */
+static errcode_t add_raw(struct reader *r, const struct ext2_dir_entry *dirent,
+			 unsigned int rec_len, const struct part *part,
+			 unsigned int offset)
+{
+	const struct ns_rule *rule = &r->rules[part->dir];
+	unsigned int len = (unsigned int)ext2fs_dirent_name_len(dirent);
+	struct ns_raw raw = {
+		.dir = part->dir,
+		.lblk = part->lblk,
+		.offset = offset,
+	};
+	errcode_t err;
+
+	if (!dirent->inode || !len || is_dots(dirent->name, len))
+		return 0;
+	err = find_target(r, dirent, &raw.target);
+	if (err)
+		return err;
+	if (raw.target == E4DF_NAMESPACE_NOTHING &&
+	    !(r->ns->flags & E4DF_NAMESPACE_ALL))
+		return 0;
+	if (rule->flags & EXT4_ENCRYPT_FL && rule->flags & EXT4_CASEFOLD_FL &&
+	    MIN_ENTRY + ((len + 3) & ~3U) + 8 <= rec_len) {
+		raw.hash = EXT2_DIRENT_HASH(dirent);
+		raw.minor = EXT2_DIRENT_MINOR_HASH(dirent);
+	}
+	err = keep_raw_name(r, dirent->name, len, &raw.name);
+	if (!err)
+		err = e4df_grow(&r->raw, &r->raw_alloc, r->raw_count + 1,
+				sizeof(*r->raw));
+	if (!err)
+		r->raw[r->raw_count++] = raw;
+	return err;
+}
+
+/* Nodes of an index, and checksums, are entries without an inode. */
+static errcode_t read_block(struct reader *r, const struct part *part,
+			    char *block)
+{
+	unsigned int bs = r->fs->blocksize, at = 0, rec_len;
+	errcode_t err = e4df_event_check(r->sink);
+
+	if (!part->lblk)
+		e4df_namespace_look_at_root(r->fs, &r->rules[part->dir], block);
+	while (at + MIN_ENTRY <= bs && !err) {
+		struct ext2_dir_entry *dirent = (void *)(block + at);
+		unsigned int len = (unsigned int)ext2fs_dirent_name_len(dirent);
+
+		if (ext2fs_get_rec_len(r->fs, dirent, &rec_len) ||
+		    rec_len < MIN_ENTRY || rec_len % 4 || rec_len > bs - at ||
+		    (dirent->inode && len + MIN_ENTRY > rec_len)) {
+			r->ns->damage++;
+			return 0;
+		}
+		err = add_raw(r, dirent, rec_len, part, at);
+		at += rec_len;
+	}
+	return err;
+}
+
+/* The end of the parts that begin at i and are one read. */
+static size_t read_end(const struct reader *r, size_t i)
+{
+	blk64_t bs = r->fs->blocksize;
+	size_t end = i + 1;
+
+	while (end < r->part_count &&
+	       (r->parts[end].pblk - r->parts[i].pblk + 1) * bs <= READ_BYTES &&
+	       (r->parts[end].pblk - r->parts[end - 1].pblk) * bs <= GAP_BYTES)
+		end++;
+	return end;
+}
+
+/* One by one, if they cannot be read together. */
+static errcode_t read_parts(struct reader *r, size_t i, size_t end)
+{
+	blk64_t first = r->parts[i].pblk;
+	blk64_t blocks = r->parts[end - 1].pblk - first + 1;
+	int is_read = !e4df_gate_read(r->gate, first, blocks, r->buf);
+	size_t bs = r->fs->blocksize;
+	errcode_t err = 0;
+
+	for (; i < end && !err; i++) {
+		const struct part *part = &r->parts[i];
+		char *block = r->buf;
+
+		if (is_read)
+			block += (part->pblk - first) * bs;
+		else if (e4df_gate_read(r->gate, part->pblk, 1, block)) {
+			r->ns->damage++;
+			continue;
+		}
+		err = read_block(r, part, block);
+	}
+	return err;
+}
+
+static int compare_parts(const void *a, const void *b)
+{
+	const struct part *x = a, *y = b;
+
+	return (x->pblk > y->pblk) - (x->pblk < y->pblk);
+}
+
+static errcode_t read_batch(struct reader *r)
+{
+	errcode_t err = 0;
+	size_t end;
+
+	if (r->part_count)
+		qsort(r->parts, r->part_count, sizeof(*r->parts),
+		      compare_parts);
+	for (size_t i = 0; i < r->part_count; i = end) {
+		end = read_end(r, i);
+		e4df_gate_prefetch(r->gate, r->parts[i].pblk,
+				   r->parts[end - 1].pblk - r->parts[i].pblk +
+					   1);
+	}
+	for (size_t i = 0; i < r->part_count && !err; i = end) {
+		end = read_end(r, i);
+		err = e4df_event_check(r->sink);
+		if (!err)
+			err = read_parts(r, i, end);
+	}
+	return err;
+}
+
+/* Is the name of what has this index to be kept? */
+static int is_kept(const struct reader *r, __u32 index)
+{
+	const struct e4df_namespace *ns = r->ns;
+	ext2_ino_t ino;
+
+	if (ns->flags & E4DF_NAMESPACE_ALL || index >= ns->count ||
+	    e4df_map_inode(ns->map, index)->kind == E4DF_DIRECTORY)
+		return 1;
+	ino = e4df_map_inode(ns->map, index)->ino;
+	for (size_t i = 0; i < r->wanted_count; i++)
+		if (r->wanted[i] == ino)
+			return 1;
+	return 0;
+}
+
+static errcode_t keep_name(struct reader *r, __u32 entry, const char *raw)
+{
+	struct e4df_namespace *ns = r->ns;
+	size_t len = (unsigned char)*raw;
+	char *to;
+	errcode_t err;
+
+	if (ns->pool_size + len + 1 > NONE)
+		return E4DF_ET_OVERFLOW;
+	err = e4df_grow(&ns->names, &ns->name_alloc, ns->name_count + 1,
+			sizeof(*ns->names));
+	if (!err)
+		err = e4df_grow(&ns->pool, &ns->pool_alloc,
+				ns->pool_size + len + 1, 1);
+	if (err)
+		return err;
+	to = ns->pool + ns->pool_size;
+	for (size_t i = 0; i < len; i++)
+		to[i] = raw[i + 1] && raw[i + 1] != '/' ? raw[i + 1] : '?';
+	to[len] = 0;
+	ns->names[ns->name_count++] = (struct ns_name){
+		.entry = entry,
+		.at = (__u32)ns->pool_size,
+	};
+	ns->pool_size += len + 1;
+	return 0;
+}
+
+static errcode_t add_entry(struct reader *r, const struct ns_raw *raw)
+{
+	struct e4df_namespace *ns = r->ns;
+	__u32 entry = (__u32)ns->entry_count;
+	errcode_t err = 0;
+
+	if (entry == NONE)
+		return E4DF_ET_OVERFLOW;
+	err = e4df_grow(&ns->targets, &ns->entry_alloc, (size_t)entry + 1,
+			sizeof(*ns->targets));
+	if (!err && is_kept(r, raw->target))
+		err = keep_name(r, entry, r->pool + raw->name);
+	if (err)
+		return err;
+	ns->targets[ns->entry_count++] = raw->target;
+	if (raw->target != E4DF_NAMESPACE_NOTHING &&
+	    ns->named_by[raw->target] == NONE)
+		ns->named_by[raw->target] = entry;
+	return 0;
+}
+
+static errcode_t add_dir(struct reader *r, __u32 index)
+{
+	struct e4df_namespace *ns = r->ns;
+	errcode_t err = e4df_grow(&ns->dirs, &ns->dir_alloc, ns->dir_count + 1,
+				  sizeof(*ns->dirs));
+
+	if (!err)
+		ns->dirs[ns->dir_count++] = (struct ns_dir){
+			.index = index,
+			.first = (__u32)ns->entry_count,
+		};
+	return err;
+}
+
+/* What has been read of a batch, in order; then the next one may begin. */
+static errcode_t finish_batch(struct reader *r)
+{
+	size_t i = 0;
+	errcode_t err = e4df_event_check(r->sink);
+
+	if (err)
+		return err;
+	e4df_namespace_sort(r->fs, r->rules, r->raw, r->raw_count, r->pool);
+	for (__u32 d = 0; d < r->rule_count && !err; d++) {
+		err = add_dir(r, r->rules[d].index);
+		for (; i < r->raw_count && r->raw[i].dir == d && !err; i++)
+			err = add_entry(r, &r->raw[i]);
+	}
+	r->rule_count = r->part_count = r->raw_count = r->pool_size = 0;
+	return err;
+}
+
+static errcode_t add_rule(struct reader *r, __u32 index, __u32 flags,
+			  __u32 blocks)
+{
+	errcode_t err = e4df_grow(&r->rules, &r->rule_alloc, r->rule_count + 1,
+				  sizeof(*r->rules));
+
+	if (!err)
+		r->rules[r->rule_count++] = (struct ns_rule){
+			.index = index,
+			.flags = flags,
+			.blocks = blocks,
+			.is_bad = 1,
+		};
+	return err;
+}
+
+/* Adds a directory to the batch. */
+static errcode_t add_parts(struct reader *r, __u32 index)
+{
+	const struct e4df_inode *inode = e4df_map_inode(r->ns->map, index);
+	const struct e4df_extent *e = e4df_map_extents(r->ns->map, index);
+	__u32 dir = (__u32)r->rule_count;
+	errcode_t err = add_rule(r, index, e4df_map_flags(r->ns->map, index),
+				 inode->data ? e[inode->data - 1].lblk +
+						       e[inode->data - 1].len :
+					       0);
+
+	for (__u32 i = 0; i < inode->data && !err; i++) {
+		if (e[i].flags & E4DF_EXTENT_UNWRITTEN) {
+			r->ns->damage += e[i].len;
+			continue;
+		}
+		err = e4df_grow(&r->parts, &r->part_alloc,
+				r->part_count + e[i].len, sizeof(*r->parts));
+		for (__u32 k = 0; k < e[i].len && !err; k++)
+			r->parts[r->part_count++] = (struct part){
+				.pblk = e[i].pblk + k,
+				.lblk = e[i].lblk + k,
+				.dir = dir,
+			};
+	}
+	return err;
+}
+
+static int compare_waiting(const void *a, const void *b)
+{
+	const struct waiting *x = a, *y = b;
+
+	return (x->pblk > y->pblk) - (x->pblk < y->pblk);
+}
+
+/* The directories of the map, by their first block. */
+static errcode_t list_dirs(const struct e4df_namespace *ns,
+			   struct waiting **ret, size_t *ret_count)
+{
+	size_t count = 0, n = 0;
+	struct waiting *list;
+
+	for (__u32 i = 0; i < ns->xattrs; i++)
+		count += e4df_map_inode(ns->map, i)->kind == E4DF_DIRECTORY;
+	list = malloc((count + 1) * sizeof(*list));
+	if (!list)
+		return ENOMEM;
+	for (__u32 i = 0; i < ns->xattrs; i++) {
+		const struct e4df_inode *inode = e4df_map_inode(ns->map, i);
+
+		if (inode->kind == E4DF_DIRECTORY)
+			list[n++] = (struct waiting){
+				.pblk = inode->data ?
+						e4df_map_extents(ns->map, i)
+							->pblk :
+						0,
+				.index = i,
+			};
+	}
+	qsort(list, n, sizeof(*list), compare_waiting);
+	*ret = list;
+	*ret_count = n;
+	return 0;
+}
+
+/* A batch is at least one directory, and then not much more than its bytes. */
+static errcode_t read_mapped(struct reader *r)
+{
+	size_t most = BATCH_BYTES / r->fs->blocksize, count = 0;
+	struct waiting *list = NULL;
+	errcode_t err = list_dirs(r->ns, &list, &count);
+
+	for (size_t i = 0; i < count && !err; i++) {
+		err = add_parts(r, list[i].index);
+		if (err || (r->part_count < most && i + 1 < count))
+			continue;
+		err = read_batch(r);
+		if (!err)
+			err = finish_batch(r);
+	}
+	free(list);
+	return err;
+}
+
+struct inline_walk {
+	struct reader *r;
+	struct part place; /* where the next entry seems to be */
+	errcode_t err;
+};
+
+static int visit_entry(ext2_ino_t dir, int entry, struct ext2_dir_entry *dirent,
+		       int offset, int blocksize, char *buf, void *data)
+{
+	struct inline_walk *walk = data;
+	unsigned int rec_len;
+
+	(void)dir;
+	(void)entry;
+	(void)offset;
+	(void)blocksize;
+	(void)buf;
+	walk->err = ext2fs_get_rec_len(walk->r->fs, dirent, &rec_len);
+	if (!walk->err)
+		walk->err = add_raw(walk->r, dirent, rec_len, &walk->place, 0);
+	walk->place.lblk++;
+	return walk->err ? DIRENT_ABORT : 0;
+}
+
+static errcode_t read_inlined(struct reader *r, __u32 k)
+{
+	struct e4df_namespace *ns = r->ns;
+	struct inline_walk walk = { .r = r };
+	struct ext2_inode inode = { .i_flags = 0 };
+	errcode_t err, cause;
+
+	err = ext2fs_read_inode(r->fs, ns->inlined[k], &inode);
+	cause = e4df_gate_cause(r->gate, err);
+	if (cause == ENOMEM)
+		return ENOMEM;
+	/* An index is for blocks. */
+	walk.err = add_rule(r, ns->count + k,
+			    inode.i_flags & E4DF_DIRECTORY_FLAGS &
+				    ~(__u32)EXT2_INDEX_FL,
+			    0);
+	if (walk.err)
+		return walk.err;
+	if (!err)
+		err = ext2fs_dir_iterate2(r->fs, ns->inlined[k], 0, NULL,
+					  visit_entry, &walk);
+	if (walk.err)
+		return walk.err;
+	cause = e4df_gate_cause(r->gate, err);
+	if (cause == ENOMEM)
+		return ENOMEM;
+	ns->damage += err != 0;
+	return finish_batch(r);
+}
+
+static errcode_t index_dirs(struct e4df_namespace *ns)
+{
+	__u32 *of = malloc(((size_t)ns_indices(ns) + 1) * sizeof(*of));
+	__u32 n = 0;
+
+	ns->by_index = malloc((ns->dir_count + 1) * sizeof(*ns->by_index));
+	if (!of || !ns->by_index) {
+		free(of);
+		return ENOMEM;
+	}
+	memset(of, 0xff, (size_t)ns_indices(ns) * sizeof(*of));
+	for (__u32 d = 0; d < ns->dir_count; d++)
+		of[ns->dirs[d].index] = d;
+	for (__u32 i = 0; i < ns_indices(ns); i++)
+		if (of[i] != NONE)
+			ns->by_index[n++] = of[i];
+	free(of);
+	return 0;
+}
+
+static errcode_t read_all(struct reader *r)
+{
+	struct ext2_dir_entry root = {
+		.inode = EXT2_ROOT_INO,
+		.name_len = EXT2_FT_DIR << 8,
+	};
+	size_t bs = r->fs->blocksize;
+	errcode_t err = grow_named(r, (size_t)r->ns->count + 1);
+
+	r->buf = malloc(READ_BYTES > bs ? READ_BYTES : bs);
+	if (!r->buf)
+		return ENOMEM;
+	if (!err)
+		err = find_target(r, &root, &r->ns->root);
+	if (!err)
+		err = read_mapped(r);
+	/* Of directories within their inodes more turn up on the way. */
+	for (__u32 k = 0; k < r->ns->inlined_count && !err; k++)
+		err = read_inlined(r, k);
+	if (!err)
+		err = index_dirs(r->ns);
+	return err;
+}
+
+static void release(struct reader *r)
+{
+	e4df_treap_free(&r->inlined);
+	free(r->buf);
+	free(r->rules);
+	free(r->parts);
+	free(r->raw);
+	free(r->pool);
+}
+
+/* What cannot be read has no names; that is nothing to complain of. */
+errcode_t e4df_namespace_read(struct e4df_volume *vol,
+			      const struct e4df_map *map, unsigned int flags,
+			      const ext2_ino_t *wanted, size_t wanted_count,
+			      struct e4df_namespace **ret)
+{
+	struct e4df_namespace *ns = calloc(1, sizeof(*ns));
+	struct reader r = {
+		.ns = ns,
+		.fs = e4df_volume_fs(vol),
+		.gate = e4df_volume_gate(vol),
+		.sink = e4df_volume_sink(vol),
+		.wanted = wanted,
+		.wanted_count = wanted_count,
+		.inlined = E4DF_TREAP_INIT,
+	};
+	errcode_t err;
+
+	if (!ns)
+		return ENOMEM;
+	ns->vol = vol;
+	ns->map = map;
+	ns->flags = flags;
+	ns->count = ns->xattrs = e4df_map_count(map);
+	while (ns->xattrs &&
+	       e4df_map_inode(map, ns->xattrs - 1)->kind == E4DF_XATTR)
+		ns->xattrs--;
+	e4df_gate_set_sink(r.gate, NULL);
+	err = read_all(&r);
+	e4df_gate_set_sink(r.gate, e4df_volume_sink(vol));
+	release(&r);
+	if (err)
+		e4df_namespace_free(ns);
+	else
+		*ret = ns;
+	return err;
+}
