@@ -134,7 +134,7 @@ static errcode_t name_worst(struct run *run)
 	struct e4df_outcome *out = run->outcome;
 	unsigned int count = out->before.worst_count;
 	ext2_ino_t ino[E4DF_WORST];
-	struct e4df_namespace *ns;
+	struct e4df_namespace *ns = NULL;
 	errcode_t err;
 
 	for (unsigned int i = 0; i < count; i++)
@@ -143,8 +143,7 @@ static errcode_t name_worst(struct run *run)
 	for (unsigned int i = 0; i < count && !err; i++)
 		err = e4df_namespace_path(ns, e4df_map_find(run->map, ino[i]),
 					  &out->worst_path[i]);
-	if (!err)
-		e4df_namespace_free(ns);
+	e4df_namespace_free(ns);
 	return err;
 }
 
