@@ -69,6 +69,13 @@ struct e4df_batch {
 /* Frees what the batch owns. */
 void e4df_batch_release(struct e4df_batch *batch);
 
+/*
+ * A copy of the moves with something to read, by source.  *ret is the
+ * caller's to free.  Returns ENOMEM.
+ */
+errcode_t e4df_batch_reads(const struct e4df_batch *batch,
+			   struct e4df_move **ret, size_t *count);
+
 /* Blocks, and physical runs, of a list of data extents. */
 blk64_t e4df_extents_blocks(const struct e4df_extent *v, __u32 count);
 __u32 e4df_extents_runs(const struct e4df_extent *v, __u32 count);

@@ -211,29 +211,6 @@ errcode_t e4df_estimate_bytes(const struct e4df_map *map,
 	return err;
 }
 
-static int compare_moves(const void *a, const void *b)
-{
-	const struct e4df_move *x = a, *y = b;
-
-	return (x->from > y->from) - (x->from < y->from);
-}
-
-/* A copy of what the batch reads, as it reads it. */
-static struct e4df_move *list_reads(const struct e4df_batch *batch,
-				    size_t *count)
-{
-	struct e4df_move *v = malloc((batch->move_count + 1) * sizeof(*v));
-	size_t n = 0;
-
-	for (size_t i = 0; v && i < batch->move_count; i++)
-		if (!(batch->moves[i].flags & E4DF_EXTENT_UNWRITTEN))
-			v[n++] = batch->moves[i];
-	if (v)
-		qsort(v, n, sizeof(*v), compare_moves);
-	*count = n;
-	return v;
-}
-
 struct sample {
 	struct e4df_volume *vol; /* (borrowed) */
 	char *buf;		 /* (owned) of READ_BYTES */
@@ -281,9 +258,9 @@ static errcode_t read_move(struct sample *s, const struct e4df_move *move)
 
 static errcode_t read_batch(struct sample *s, const struct e4df_batch *batch)
 {
-	size_t count;
-	struct e4df_move *v = list_reads(batch, &count);
-	errcode_t err = v ? 0 : ENOMEM;
+	size_t count = 0;
+	struct e4df_move *v = NULL;
+	errcode_t err = e4df_batch_reads(batch, &v, &count);
 
 	for (size_t i = 0; i < count && !err; i++)
 		e4df_gate_prefetch(e4df_volume_gate(s->vol), v[i].from,

@@ -30,34 +30,11 @@ struct mover {
 	char *buffer; /* (owned) */
 };
 
-static int compare_from(const void *a, const void *b)
-{
-	const struct e4df_move *x = a, *y = b;
-
-	return (x->from > y->from) - (x->from < y->from);
-}
-
 static int compare_to(const void *a, const void *b)
 {
 	const struct piece *x = a, *y = b;
 
 	return (x->to > y->to) - (x->to < y->to);
-}
-
-/* The moves with something to copy, by source. */
-static struct e4df_move *sort_moves(const struct e4df_batch *batch,
-				    size_t *count)
-{
-	struct e4df_move *v = malloc((batch->move_count + 1) * sizeof(*v));
-	size_t n = 0;
-
-	for (size_t i = 0; v && i < batch->move_count; i++)
-		if (!(batch->moves[i].flags & E4DF_EXTENT_UNWRITTEN))
-			v[n++] = batch->moves[i];
-	if (v)
-		qsort(v, n, sizeof(*v), compare_from);
-	*count = n;
-	return v;
 }
 
 static errcode_t add_piece(struct load *load, const struct piece *piece)
@@ -160,14 +137,14 @@ errcode_t e4df_move(struct e4df_volume *vol, const struct e4df_batch *batch,
 		.block_size = e4df_volume_fs(vol)->blocksize,
 	};
 	struct load load = { .v = NULL };
-	size_t count, i = 0;
+	size_t count = 0, i = 0;
 	__u32 skip = 0;
-	struct e4df_move *v = sort_moves(batch, &count);
-	errcode_t err = 0;
+	struct e4df_move *v = NULL;
+	errcode_t err = e4df_batch_reads(batch, &v, &count);
 
 	m.buffer_blocks = BUFFER_BYTES / m.block_size;
 	m.buffer = malloc(BUFFER_BYTES);
-	if (!v || !m.buffer)
+	if (!err && !m.buffer)
 		err = ENOMEM;
 	e4df_gate_grant(m.gate, &batch->taken, "move"); /* I1, I2 */
 	while (i < count && !err) {
