@@ -434,9 +434,11 @@ const ext2_ino_t *e4df_map_owners(const struct e4df_map *map, __u32 index,
 	return map->owners + start;
 }
 
-__u32 e4df_map_find(const struct e4df_map *map, ext2_ino_t ino)
+/* An inode number in [lo, hi), where they ascend; count if it is not there. */
+static __u32 find_between(const struct e4df_map *map, size_t lo, size_t hi,
+			  ext2_ino_t ino)
 {
-	size_t lo = 0, count = map->inode_count - map->xattr_count, hi = count;
+	size_t end = hi;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
@@ -446,9 +448,19 @@ __u32 e4df_map_find(const struct e4df_map *map, ext2_ino_t ino)
 		else
 			hi = mid;
 	}
-	return lo < count && map->inodes[lo].ino == ino ?
-		       (__u32)lo :
-		       (__u32)map->inode_count;
+	return lo < end && map->inodes[lo].ino == ino ? (__u32)lo :
+							(__u32)map->inode_count;
+}
+
+__u32 e4df_map_find(const struct e4df_map *map, ext2_ino_t ino)
+{
+	return find_between(map, 0, map->inode_count - map->xattr_count, ino);
+}
+
+__u32 e4df_map_find_xattr(const struct e4df_map *map, ext2_ino_t ino)
+{
+	return find_between(map, map->inode_count - map->xattr_count,
+			    map->inode_count, ino);
 }
 
 __u32 e4df_map_ideal(const struct e4df_map *map, blk64_t blocks)

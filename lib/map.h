@@ -149,6 +149,8 @@ const ext2_ino_t *e4df_map_owners(const struct e4df_map *map, __u32 index,
 
 /* The index of an inode number; count if the map does not have it. */
 __u32 e4df_map_find(const struct e4df_map *map, ext2_ino_t ino);
+/* The same for the xattr block whose first owner it is. */
+__u32 e4df_map_find_xattr(const struct e4df_map *map, ext2_ino_t ino);
 
 /* The fewest runs that a file of so many blocks can have here. */
 __u32 e4df_map_ideal(const struct e4df_map *map, blk64_t blocks);

@@ -86,19 +86,9 @@ ext2_ino_t e4df_namespace_ino(const struct e4df_namespace *ns, __u32 index)
 
 __u32 e4df_namespace_xattr(const struct e4df_namespace *ns, ext2_ino_t ino)
 {
-	__u32 lo = ns->xattrs, hi = ns->count;
+	__u32 index = e4df_map_find_xattr(ns->map, ino);
 
-	while (lo < hi) {
-		__u32 mid = lo + (hi - lo) / 2;
-
-		if (e4df_map_inode(ns->map, mid)->ino < ino)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < ns->count && e4df_map_inode(ns->map, lo)->ino == ino ?
-		       lo :
-		       E4DF_NAMESPACE_NOTHING;
+	return index < ns->count ? index : E4DF_NAMESPACE_NOTHING;
 }
 
 /* The index that a path goes through: an xattr block's owner has the name. */

@@ -29,30 +29,14 @@ static void place(struct maker *m, __u32 index)
 	m->order->v[m->order->count++] = index;
 }
 
-/* The attribute block whose first owner this is; they ascend, at the end. */
-static __u32 find_xattr(const struct e4df_map *map, ext2_ino_t ino)
-{
-	__u32 lo = 0, count = e4df_map_count(map), hi = count;
-
-	while (lo < hi) {
-		__u32 mid = lo + (hi - lo) / 2;
-		const struct e4df_inode *inode = e4df_map_inode(map, mid);
-
-		if (inode->kind == E4DF_XATTR && inode->ino >= ino)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	return lo < count && e4df_map_inode(map, lo)->ino == ino ? lo : count;
-}
-
 /* An inode alone, and the attribute block that goes with it. */
 static void place_inode(struct maker *m, __u32 index)
 {
 	if (index >= m->count)
 		return;
 	place(m, index);
-	place(m, find_xattr(m->map, e4df_map_inode(m->map, index)->ino));
+	place(m,
+	      e4df_map_find_xattr(m->map, e4df_map_inode(m->map, index)->ino));
 }
 
 static errcode_t visit(void *ctx, __u32 index)
@@ -134,7 +118,7 @@ static errcode_t place_entry(struct maker *m, const char *entry)
 	index = ino <= UINT32_MAX ? e4df_map_find(m->map, (ext2_ino_t)ino) :
 				    m->count;
 	if (index == m->count)
-		index = find_xattr(m->map, (ext2_ino_t)ino);
+		index = e4df_map_find_xattr(m->map, (ext2_ino_t)ino);
 	if (ino > UINT32_MAX || index == m->count)
 		note_unknown(m, entry);
 	else
