@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "left.h"
 
-#include <string.h>
-
 #include "plan.h"
 
-enum e4df_why e4df_left_why(const struct e4df_left *left, __u32 index)
+/* Why this fragmented file stays; E4DF_MOVABLE if it need not. */
+static enum e4df_why find_why(const struct e4df_left *left, __u32 index)
 {
 	enum e4df_why why = e4df_map_inode(left->map, index)->why;
 
@@ -13,8 +12,7 @@ enum e4df_why e4df_left_why(const struct e4df_left *left, __u32 index)
 		return why;
 	if (left->is_wanted && !left->is_wanted[index])
 		return E4DF_WHY_NOT_WANTED;
-	if (left->good_run &&
-	    e4df_plan_is_good(left->map, index, left->good_run))
+	if (e4df_plan_is_good(left->map, index, left->good_run))
 		return E4DF_WHY_GOOD;
 	return left->rest;
 }
@@ -29,12 +27,19 @@ static int is_fragmented(const struct e4df_map *map, __u32 index)
 	return shape.runs > shape.ideal;
 }
 
+/* Those that cannot move have been counted by their reason already. */
 void e4df_left_count(const struct e4df_left *left, struct e4df_stats *stats)
 {
-	memset(stats->left, 0, sizeof(stats->left));
-	for (__u32 i = 0; i < e4df_map_count(left->map); i++)
-		if (is_fragmented(left->map, i))
-			stats->left[e4df_left_why(left, i)]++;
+	__u64 rest = stats->left[E4DF_MOVABLE];
+
+	for (__u32 i = 0; i < e4df_map_count(left->map) && rest; i++) {
+		if (e4df_map_inode(left->map, i)->why != E4DF_MOVABLE ||
+		    !is_fragmented(left->map, i))
+			continue;
+		rest--;
+		stats->left[E4DF_MOVABLE]--;
+		stats->left[find_why(left, i)]++;
+	}
 }
 
 void e4df_left_tell(const struct e4df_left *left, struct e4df_sink *sink)
@@ -44,7 +49,7 @@ void e4df_left_tell(const struct e4df_left *left, struct e4df_sink *sink)
 
 		if (!is_fragmented(left->map, i))
 			continue;
-		why = e4df_left_why(left, i);
+		why = find_why(left, i);
 		if (why != E4DF_MOVABLE)
 			e4df_event_find(sink, E4DF_SKIPPED,
 					e4df_map_inode(left->map, i)->ino, 0,

@@ -16,10 +16,7 @@ struct e4df_left {
 			     * E4DF_MOVABLE, E4DF_WHY_NO_ROOM */
 };
 
-/* Why this fragmented file stays; E4DF_MOVABLE if it need not. */
-enum e4df_why e4df_left_why(const struct e4df_left *left, __u32 index);
-
-/* Counts all of them anew in stats->left; stats are of the same map. */
+/* Gives those of stats->left that can move their reasons; of the same map. */
 void e4df_left_count(const struct e4df_left *left, struct e4df_stats *stats);
 
 /* Tells the sink of each that stays, as E4DF_SKIPPED. */
