@@ -91,12 +91,17 @@ errcode_t pack_tree(const struct batcher *b, __u32 inode, __u32 *ret)
 {
 	const struct file *f = &b->files[inode];
 	const struct e4df_extent *v = batcher_layout(b, inode);
-	struct e4df_extent *one = malloc(((size_t)f->data + 1) * sizeof(*one));
+	struct e4df_extent *one;
 	blk64_t at = 1; /* any place will do */
 	struct layout layout;
 	__u32 n = 0;
 	errcode_t err;
 
+	if (mapping_format(b, inode) == E4DF_BLOCK_MAP) {
+		*ret = f->map_blocks;
+		return 0;
+	}
+	one = malloc(((size_t)f->data + 1) * sizeof(*one));
 	if (!one)
 		return ENOMEM;
 	for (__u32 i = 0; i < f->data; i++) {
@@ -113,8 +118,7 @@ errcode_t pack_tree(const struct batcher *b, __u32 inode, __u32 *ret)
 	}
 	err = mapping_layout(&layout, b, inode, one, n);
 	if (!err)
-		*ret = e4df_mapping_blocks(mapping_format(b, inode), layout.v,
-					   layout.count,
+		*ret = e4df_mapping_blocks(E4DF_EXTENTS, layout.v, layout.count,
 					   b->geometry->block_size);
 	free(layout.own);
 	free(one);
