@@ -87,7 +87,6 @@ static int compare_candidates(const void *a, const void *b)
 static errcode_t list_candidates(struct pass *p)
 {
 	const struct e4df_map *map = p->batcher.map;
-	const unsigned char *wanted = p->batcher.policy->is_wanted;
 	__u32 count = e4df_map_count(map), n = 0;
 	struct candidate *list = malloc(((size_t)count + 1) * sizeof(*list));
 
@@ -99,9 +98,8 @@ static errcode_t list_candidates(struct pass *p)
 	for (__u32 i = 0; i < count; i++) {
 		const struct file *f = &p->batcher.files[i];
 
-		if (wanted && !wanted[i])
-			continue;
-		if (e4df_map_inode(map, i)->why == E4DF_MOVABLE &&
+		if (plan_is_wanted(p->batcher.policy, i) &&
+		    e4df_map_inode(map, i)->why == E4DF_MOVABLE &&
 		    e4df_extents_runs(e4df_map_extents(map, i), f->data) >
 			    f->ideal)
 			list[n++] = (struct candidate){ f->blocks, i };
@@ -282,7 +280,7 @@ static errcode_t keep_pass(struct e4df_plan *plan, struct batcher *b,
 
 /*
  * Has any file more excess runs than in the map?  Such files are added to
- * those that must not be displaced in pieces, unless is_whole is NULL.
+ * those that must not be displaced in pieces.
  */
 static int has_worse(const struct batcher *b, unsigned char *is_whole)
 {
@@ -299,9 +297,8 @@ static int has_worse(const struct batcher *b, unsigned char *is_whole)
 		    runs <= e4df_extents_runs(e4df_map_extents(b->map, i),
 					      e4df_map_inode(b->map, i)->data))
 			continue;
+		is_whole[i] = 1;
 		is_any = 1;
-		if (is_whole)
-			is_whole[i] = 1;
 	}
 	return is_any;
 }
@@ -523,6 +520,11 @@ static int has_lost(const struct e4df_map *before, const struct e4df_map *after)
 	return 0;
 }
 
+int plan_is_wanted(const struct e4df_policy *policy, __u32 inode)
+{
+	return !policy->is_wanted || policy->is_wanted[inode];
+}
+
 void plan_drop(struct e4df_plan *plan, size_t count)
 {
 	while (plan->count > count)
@@ -565,11 +567,15 @@ errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
 	struct e4df_map *copy = NULL;
 	int is_better = 1;
 	int is_ordered = policy->goal != E4DF_DEFRAG || !policy->order_listed;
+	unsigned int bits;
 	errcode_t err;
 
 	if (!plan)
 		return ENOMEM;
-	units.batch_blocks >>= e4df_map_geometry(map)->cluster_bits;
+	bits = e4df_map_geometry(map)->cluster_bits;
+	units.batch_blocks >>= bits;
+	units.good_run >>= bits;
+	units.order_at >>= bits;
 	err = e4df_map_clone(map, &copy);
 	if (!err)
 		err = xattr_pin(copy, policy);

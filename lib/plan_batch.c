@@ -17,10 +17,9 @@ static errcode_t init_file(struct batcher *b, __u32 index)
 	f->blocks = (__u32)e4df_extents_blocks(e4df_map_extents(b->map, index),
 					       inode->data);
 	f->ideal = e4df_map_ideal(b->map, f->blocks);
-	if (b->policy->good_run >> b->bits && f->ideal) {
+	if (b->policy->good_run && f->ideal) {
 		__u32 goal = whole_goal(e4df_map_extents(b->map, index),
-					f->data,
-					b->policy->good_run >> b->bits);
+					f->data, b->policy->good_run);
 
 		f->has_long = goal > f->ideal;
 		if (f->has_long)

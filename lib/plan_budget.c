@@ -33,7 +33,7 @@ static errcode_t list_gains(const struct e4df_map *map,
 	for (__u32 i = 0; i < count; i++) {
 		struct e4df_shape shape;
 
-		if (policy->is_wanted && !policy->is_wanted[i])
+		if (!plan_is_wanted(policy, i))
 			continue;
 		e4df_map_measure(map, i, &shape);
 		if (shape.runs > shape.ideal)

@@ -109,11 +109,9 @@ static blk64_t window_cost(const struct batcher *b, __u32 inode,
 			   int *must_clear)
 {
 	blk64_t cost = len, at = start, end = start + len;
-	const struct e4df_node *n = space_owner(&b->space, at);
+	const struct e4df_node *n = space_next(&b->space, at);
 
 	*must_clear = 0;
-	if (!n)
-		n = e4df_treap_ceil(&b->space.used, at);
 	while (n && n->key < end && cost < limit) {
 		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
 

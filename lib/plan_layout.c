@@ -72,7 +72,7 @@ static errcode_t clip_areas(const struct batcher *b, blk64_t from, blk64_t to,
 /* The listed files together, from the wanted block on, else before it. */
 static errcode_t make_order(struct target *t, const struct batcher *b)
 {
-	blk64_t at = b->policy->order_at >> b->bits;
+	blk64_t at = b->policy->order_at;
 	struct e4df_runs ranges = E4DF_RUNS_INIT;
 	__u32 *list, count, n = 0;
 	errcode_t err = list_sequence(b, &list, &count);

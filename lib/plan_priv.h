@@ -100,6 +100,8 @@ errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
 		   struct e4df_plan **ret);
 /* It does not do all that there is to do. */
 void plan_set_limited(struct e4df_plan *plan);
+/* Is the inode to be improved? */
+int plan_is_wanted(const struct e4df_policy *policy, __u32 inode);
 /* Forgets all batches but the first so many. */
 void plan_drop(struct e4df_plan *plan, size_t count);
 
@@ -117,6 +119,8 @@ errcode_t space_change(struct space *space, blk64_t start, blk64_t len,
 errcode_t space_give(struct space *space, blk64_t start, blk64_t len);
 /* The used range that holds blk; NULL if blk is free or fixed. */
 const struct e4df_node *space_owner(const struct space *space, blk64_t blk);
+/* That one, or the first behind blk; NULL if there is none. */
+const struct e4df_node *space_next(const struct space *space, blk64_t blk);
 /* Start of a free run of len or more, at or behind goal, else anywhere. */
 int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
 		    blk64_t *ret);
@@ -234,9 +238,12 @@ errcode_t window_clear(struct batcher *b, __u32 inode,
 
 /* The number of blocks that the file has before a logical one. */
 blk64_t window_dense(const struct batcher *b, __u32 inode, __u32 lblk);
-
-/* plan_whole.c: runs that the file is to have; 1 if none of them is long. */
-__u32 whole_goal(const struct e4df_extent *v, __u32 count, blk64_t good_run);
+/*
+ * Is a used range data of the file, and where it would be if the file's dense
+ * position `from` were at start?
+ */
+int window_is_in_place(const struct batcher *b, const struct e4df_node *n,
+		       __u32 inode, blk64_t from, blk64_t start);
 
 /* Gives a reserved place back. */
 errcode_t window_abandon(struct batcher *b, const struct place *place);
@@ -244,5 +251,9 @@ errcode_t window_abandon(struct batcher *b, const struct place *place);
 /* Moves the file into a place that is free or reserved for it. */
 errcode_t window_settle(struct batcher *b, __u32 inode,
 			const struct place *place);
+
+/* plan_whole.c */
+/* The runs that a file is to have; 1 if none of those that it has is long. */
+__u32 whole_goal(const struct e4df_extent *v, __u32 count, blk64_t good_run);
 
 #endif

@@ -158,6 +158,13 @@ const struct e4df_node *space_owner(const struct space *space, blk64_t blk)
 	return n && n->key + n->len > blk ? n : NULL;
 }
 
+const struct e4df_node *space_next(const struct space *space, blk64_t blk)
+{
+	const struct e4df_node *n = space_owner(space, blk);
+
+	return n ? n : e4df_treap_ceil(&space->used, blk);
+}
+
 int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
 		    blk64_t *ret)
 {

@@ -107,23 +107,16 @@ static errcode_t make_room(struct sweep *s, __u32 inode, blk64_t copy,
 static int is_at_home(const struct batcher *b, const struct slot *slot,
 		      const struct e4df_node *n)
 {
-	blk64_t dense;
-
-	if (n->owner != slot->inode || n->lblk == LBLK_TREE ||
-	    slot->from == SLOT_TREE)
-		return 0;
-	dense = window_dense(b, n->owner, n->lblk);
-	return n->key + slot->from == slot->start + dense;
+	return slot->from != SLOT_TREE &&
+	       window_is_in_place(b, n, slot->inode, slot->from, slot->start);
 }
 
 /* Blocks in a slot that must go elsewhere; what is given up does already. */
 static blk64_t count_foreign(const struct batcher *b, const struct slot *slot)
 {
 	blk64_t at = slot->start, end = at + slot->len, sum = 0;
-	const struct e4df_node *n = space_owner(&b->space, at);
+	const struct e4df_node *n = space_next(&b->space, at);
 
-	if (!n)
-		n = e4df_treap_ceil(&b->space.used, at);
 	while (n && n->key < end) {
 		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
 
@@ -285,8 +278,7 @@ static errcode_t choose_window(struct sweep *s)
 	s->window_count = 0;
 	if (room && s->skip)
 		err = add_slot(s, s->current, room, &sum);
-	while (room && !err && !s->skip && (sum < room || s->window_count) &&
-	       (c = next_choice(s, &may_list))) {
+	while (room && !err && !s->skip && (c = next_choice(s, &may_list))) {
 		blk64_t limit = c->foreign > room ? room : most;
 
 		if (!sum && c->foreign <= room)

@@ -45,11 +45,6 @@ static int compare_parts(const void *a, const void *b)
 	return (x->from > y->from) - (x->from < y->from);
 }
 
-static int is_wanted(const struct batcher *b, __u32 inode)
-{
-	return !b->policy->is_wanted || b->policy->is_wanted[inode];
-}
-
 static errcode_t add_part(struct whole *w, const struct part *part)
 {
 	errcode_t err = e4df_grow(&w->parts, &w->alloc, w->count + 1,
@@ -111,7 +106,7 @@ static errcode_t add_long(struct whole *w, __u32 inode)
 		dense += v[i].len;
 		if (i + 1 < f->data && v[i + 1].pblk == stop)
 			continue;
-		if (run >= w->b->policy->good_run >> w->b->bits) {
+		if (run >= w->b->policy->good_run) {
 			err = end_part(w, &part, runs, first);
 			if (!err)
 				err = keep_run(w, inode, dense - run,
@@ -191,7 +186,7 @@ static errcode_t list_parts(struct whole *w)
 	for (__u32 i = 0; i < e4df_map_count(b->map) && !err; i++) {
 		if (e4df_map_inode(b->map, i)->why != E4DF_MOVABLE)
 			continue;
-		if (batcher_is_ideal(b, i) || !is_wanted(b, i))
+		if (batcher_is_ideal(b, i) || !plan_is_wanted(b->policy, i))
 			err = stay(w, i);
 		else if (b->files[i].ideal == 1)
 			err = add_file(w, i);
@@ -222,18 +217,14 @@ static blk64_t cost_of(const struct batcher *b, const struct part *part,
 {
 	blk64_t at = start, end = start + part->len + part->tree;
 	blk64_t cost = 2 * (end - start);
-	const struct e4df_node *n = space_owner(&b->space, at);
+	const struct e4df_node *n = space_next(&b->space, at);
 
-	if (!n)
-		n = e4df_treap_ceil(&b->space.used, at);
 	while (n && n->key < end) {
 		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
 
 		if (at < n->key)
 			at = n->key;
-		if (n->owner == part->inode && n->lblk != LBLK_TREE &&
-		    start + window_dense(b, n->owner, n->lblk) ==
-			    n->key + part->from)
+		if (window_is_in_place(b, n, part->inode, part->from, start))
 			cost -= 2 * (stop - at);
 		else
 			cost += stop - at;
@@ -373,13 +364,11 @@ static errcode_t make_hole(struct whole *w, blk64_t need, blk64_t *ret,
 		return 0;
 	for (size_t i = 0; i < areas->count; i++)
 		slide(w, &areas->v[i], need, &best, ret);
-	*is_found = !err && best < NEVER;
+	*is_found = best < NEVER;
 	at = *ret;
 	while (*is_found && !err && at < *ret + need) {
-		const struct e4df_node *n = space_owner(&w->holes, at);
+		const struct e4df_node *n = space_next(&w->holes, at);
 
-		if (!n)
-			n = e4df_treap_ceil(&w->holes.used, at);
 		if (!n || n->key >= *ret + need)
 			break;
 		at = n->key + n->len;

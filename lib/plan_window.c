@@ -163,6 +163,13 @@ blk64_t window_dense(const struct batcher *b, __u32 inode, __u32 lblk)
 	return sum + (lblk - v->lblk);
 }
 
+int window_is_in_place(const struct batcher *b, const struct e4df_node *n,
+		       __u32 inode, blk64_t from, blk64_t start)
+{
+	return n->owner == inode && n->lblk != LBLK_TREE &&
+	       n->key + from == start + window_dense(b, inode, n->lblk);
+}
+
 /* Gets one used range, or the part of it in [at, end), out of the way. */
 static errcode_t clear_range(struct clearing *c, const struct e4df_node *n,
 			     blk64_t at, blk64_t end, blk64_t from,
@@ -304,11 +311,9 @@ errcode_t window_abandon(struct batcher *b, const struct place *place)
 		blk64_t end = at + place->piece[i].len;
 
 		while (at < end && !err) {
-			const struct e4df_node *n = space_owner(&b->space, at);
+			const struct e4df_node *n = space_next(&b->space, at);
 			blk64_t stop;
 
-			if (!n)
-				n = e4df_treap_ceil(&b->space.used, at);
 			if (!n || n->key >= end)
 				break;
 			if (at < n->key)
