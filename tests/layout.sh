@@ -81,14 +81,14 @@ breaks()
 		sed -nE 's/^ *([0-9]+)\(.\): expecting .*/\1/p'
 }
 
-# data_breaks IMAGE
-# The same for data alone, mapping blocks left out, as debugfs lists them.
-data_breaks()
+# data_ranges IMAGE
+# Prints for each inode that owns blocks its number, and behind it, a line for
+# each, the number with the first and last block of what debugfs lists as data.
+data_ranges()
 {
 	image_view "$1" | sed -nE 's/^(2|[0-9]{2,}) .*/stat <\1>/p' >stat.in
-	debugfs -f stat.in "$1" 2>/dev/null | awk -v ratio=$cluster '
-		function cluster(blk) { return int(blk / ratio) }
-		/^Inode: / { ino = $2; last = "" }
+	debugfs -f stat.in "$1" 2>/dev/null | awk '
+		/^Inode: / { ino = $2; print ino }
 		/^\(/ {
 			n = split($0, part, /, */)
 			for (i = 1; i <= n; i++) {
@@ -96,11 +96,23 @@ data_breaks()
 					continue
 				sub(/^\(.*\):/, "", part[i])
 				split(part[i], blk, "-")
-				gap = cluster(blk[1]) - cluster(last)
-				if (last && gap != 1 && (gap || ratio == 1))
-					print ino
-				last = blk[2] ? blk[2] : blk[1]
+				print ino, blk[1], blk[2] ? blk[2] : blk[1]
 			}
+		}'
+}
+
+# data_breaks IMAGE
+# The same as breaks for data alone, mapping blocks left out.
+data_breaks()
+{
+	data_ranges "$1" | awk -v ratio=$cluster '
+		function cluster(blk) { return int(blk / ratio) }
+		NF == 1 { last = ""; next }
+		{
+			gap = cluster($2) - cluster(last)
+			if (last && gap != 1 && (gap || ratio == 1))
+				print $1
+			last = $3
 		}'
 }
 

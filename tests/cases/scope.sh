@@ -14,21 +14,13 @@ digest fresh >fresh.sum
 # Prints for each inode that owns blocks how many runs its data lies in.
 shape()
 {
-	image_view "$1" | sed -nE 's/^(2|[0-9]{2,}) .*/stat <\1>/p' >stat.in
-	debugfs -f stat.in "$1" 2>/dev/null | awk '
+	data_ranges "$1" | awk '
 		function flush() { if (ino != "") print ino, runs }
-		/^Inode: / { flush(); ino = $2; runs = 0; last = "" }
-		/^\(/ {
-			n = split($0, part, /, */)
-			for (i = 1; i <= n; i++) {
-				if (part[i] !~ /^\([0-9]+(-[0-9]+)?(\[u\])?\)/)
-					continue
-				sub(/^\(.*\):/, "", part[i])
-				split(part[i], blk, "-")
-				if (blk[1] != last + 1)
-					runs++
-				last = blk[2] ? blk[2] : blk[1]
-			}
+		NF == 1 { flush(); ino = $1; runs = 0; last = ""; next }
+		{
+			if ($2 != last + 1)
+				runs++
+			last = $3
 		}
 		END { flush() }' | sort
 }

@@ -9,17 +9,9 @@
 
 #include "map.h"
 #include "unit.h"
+#include "wrap.h"
 
 #define SLACK (64 << 10) /* of the allocator, and what there is once */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void __real_free(void *p);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void __wrap_free(void *p);
 
 static size_t live; /* bytes allocated and not yet freed */
 

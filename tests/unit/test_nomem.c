@@ -11,15 +11,7 @@
 #include "maps.h"
 #include "plan.h"
 #include "tree.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void __real_free(void *p);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void __wrap_free(void *p);
+#include "wrap.h"
 
 static struct {
 	unsigned long fail_at; /* 0 = never */
