@@ -352,7 +352,8 @@ static struct e4df_policy make_policy(const struct run *run)
 {
 	const struct e4df_options *o = run->options;
 	const struct e4df_geometry *g = e4df_map_geometry(run->map);
-	struct e4df_policy policy = {
+
+	return (struct e4df_policy){
 		.goal = o->goal,
 		.flags = (o->flags & E4DF_RUN_CONVERT ? E4DF_POLICY_CONVERT :
 							0U) |
@@ -360,6 +361,7 @@ static struct e4df_policy make_policy(const struct run *run)
 		.batch_blocks = BATCH_BYTES / g->block_size,
 		.log_blocks = most_blocks(run),
 		.good_run = good_run(run),
+		.max_blocks = to_blocks(run, o->max_write),
 		.order = run->order.v,
 		.order_count = run->order.count,
 		.order_listed = run->order.listed,
@@ -368,10 +370,6 @@ static struct e4df_policy make_policy(const struct run *run)
 		.is_wanted = run->is_wanted,
 		.cancel = o->cancel,
 	};
-
-	if (o->max_write)
-		policy.max_blocks = to_blocks(run, o->max_write);
-	return policy;
 }
 
 /*
