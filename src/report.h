@@ -38,12 +38,14 @@ report_end(const struct e4df_outcome *outcome)
 	return outcome->has_plan ? &outcome->after : &outcome->before;
 }
 
-/* Tenths of a second that a dry run's estimate takes; the rate is known. */
+/* Tenths of a second that a dry run's estimate takes; 0 without a rate. */
 static inline uint64_t report_tenths(const struct e4df_outcome *outcome)
 {
 	double bytes = (double)outcome->estimate.bytes_read +
 		       (double)outcome->estimate.bytes_written;
 
+	if (!outcome->rate) /* nothing was there to be read for it */
+		return 0;
 	return (uint64_t)(bytes * 10 / (double)outcome->rate + 0.5);
 }
 

@@ -160,7 +160,7 @@ static void put_work(struct json *j, const char *name, int is_known, uint64_t n)
 static void put_estimate(struct json *j, const struct e4df_outcome *o,
 			 int is_dry)
 {
-	uint64_t tenths = is_dry && o->rate ? report_tenths(o) : 0;
+	uint64_t tenths = report_tenths(o);
 
 	put_work(j, "bytes_to_read", is_dry, o->estimate.bytes_read);
 	put_work(j, "bytes_to_write", is_dry, o->estimate.bytes_written);
