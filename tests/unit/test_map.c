@@ -94,6 +94,24 @@ static void find(void **state)
 	e4df_map_free(NULL);
 }
 
+/* Each number; what is between them is not defined. */
+static void same_geometry(const struct e4df_geometry *a,
+			  const struct e4df_geometry *b)
+{
+	assert_int_equal(a->blocks, b->blocks);
+	assert_int_equal(a->first_block, b->first_block);
+	assert_int_equal(a->block_size, b->block_size);
+	assert_int_equal(a->blocks_per_group, b->blocks_per_group);
+	assert_int_equal(a->inodes_per_group, b->inodes_per_group);
+	assert_int_equal(a->inodes_per_block, b->inodes_per_block);
+	assert_int_equal(a->descs_per_block, b->descs_per_block);
+	assert_int_equal(a->groups, b->groups);
+	assert_int_equal(a->groups_per_flex, b->groups_per_flex);
+	assert_int_equal(a->cluster_bits, b->cluster_bits);
+	assert_int_equal(a->quota_files, b->quota_files);
+	assert_int_equal(a->quota_blocks, b->quota_blocks);
+}
+
 static void clones(void **state)
 {
 	(void)state;
@@ -105,9 +123,7 @@ static void clones(void **state)
 		assert_int_equal(e4df_map_clone(map, &twin), 0);
 		assert_true(e4df_map_is_equal(map, twin));
 		assert_true(e4df_map_is_equal(twin, again));
-		assert_memory_equal(e4df_map_geometry(map),
-				    e4df_map_geometry(twin),
-				    sizeof(struct e4df_geometry));
+		same_geometry(e4df_map_geometry(map), e4df_map_geometry(twin));
 		for (blk64_t n = 0; n < room; n += 7)
 			assert_int_equal(e4df_map_ideal(map, n),
 					 e4df_map_ideal(twin, n));
