@@ -6,7 +6,9 @@
 
 #include "e4df_err.h"
 
-#define HOLES_TRIED 4	       /* the tightest ones, for a file */
+#define HOLES_TRIED 32	       /* the tightest ones, for a file */
+#define NEAR_SHARE  8	       /* of a group: not far */
+#define FAR_COST    2	       /* blocks, for each doubling from there on */
 #define EFFORT	    (1U << 21) /* ranges looked at to displace others */
 #define NEVER	    (1ULL << 44)
 
@@ -261,10 +263,29 @@ static int find_own(const struct whole *w, const struct part *part,
 	return best > 0;
 }
 
+/*
+ * What it costs readers that a file is far from its inode, and so from the
+ * files that they read before it: as with a seek, less for each further group.
+ * The share and the cost were measured: they leave the bytes to write as they
+ * are, and fewer free runs, as files with the same goal come together.
+ */
+static blk64_t cost_of_distance(const struct batcher *b, __u32 inode,
+				blk64_t start)
+{
+	blk64_t goal = choose_goal(b, inode), cost = 0;
+	blk64_t far = start > goal ? start - goal : goal - start;
+
+	far /= b->geometry->blocks_per_group / NEAR_SHARE + 1;
+	for (; far; far >>= 1)
+		cost += FAR_COST;
+	return cost;
+}
+
 static void offer(const struct batcher *b, const struct part *part,
 		  blk64_t start, blk64_t *best, blk64_t *ret)
 {
-	blk64_t cost = cost_of(b, part, start);
+	blk64_t cost = cost_of(b, part, start) +
+		       cost_of_distance(b, part->inode, start);
 
 	if (cost >= *best)
 		return;

@@ -186,6 +186,32 @@ static void in_place(void **state)
 	check_text(40, NULL, 0, files, "");
 }
 
+/* Of two holes the one near the inode, though the other is tighter. */
+static void near_its_inode(void **state)
+{
+	static const struct e4df_range fixed[] = { { 0, 20 },
+						   { 29, 29871 },
+						   { 29908, 4 },
+						   { 29914, 6 },
+						   { 29922, 78 } };
+	static const struct maps_file files[] = {
+		{ 12,
+		  E4DF_MOVABLE,
+		  2,
+		  { { 29912, 0, 0, 2 }, { 29920, 0, 2, 2 } } },
+		{ .count = 0 },
+	};
+
+	(void)state;
+	check_text(30000, fixed, 5, files,
+		   "batch 1, copies 4\n"
+		   "  12: 0+4@20\n"
+		   "  move 29912+2 to 20\n"
+		   "  move 29920+2 to 22\n"
+		   "  takes 20+4\n"
+		   "  gives 29912+2 29920+2\n");
+}
+
 /*
  * An xattr block is in the way of the only window, and goes.  It stays, and
  * the file with it, if the log does not hold its owners, or if there is no
@@ -239,9 +265,12 @@ static void displaced_xattr(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(interleaved),	   cmocka_unit_test(unwritten),
-		cmocka_unit_test(cleared),	   cmocka_unit_test(in_place),
+		cmocka_unit_test(interleaved),
+		cmocka_unit_test(unwritten),
+		cmocka_unit_test(cleared),
+		cmocka_unit_test(in_place),
 		cmocka_unit_test(displaced_xattr),
+		cmocka_unit_test(near_its_inode),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
