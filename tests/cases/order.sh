@@ -143,7 +143,26 @@ assert_sorted()
 assert_sorted name -k2,2
 assert_sorted inode -k1,1n
 assert_sorted size -k3,3n -s
-run --optimize --sort=mtime
+
+# Times from 1960 to 2090, in no order: some are negative, some need more than
+# 32 bits.
+cp fresh untimed
+ls_regular | awk '{
+		at = -315619200 + NR * 37 % 61 * 67000000
+		print "sif <" $1 "> mtime @" at >"sif.in"
+		print $0 "\t" at
+	}' >timed
+debugfs -w -f sif.in fresh >/dev/null 2>&1
+digest fresh >fresh.sum
+ls_regular()
+{
+	cat timed
+}
+assert_sorted mtime -k4,4n
+sort -k4,4n timed | sed -n '1p;$p' | cut -f1 | starts img >ends
+sort -n ends | cmp - ends || fail "--sort=mtime: the oldest is not in front"
+cp untimed fresh
+digest fresh >fresh.sum
 run --optimize
 assert_eq 0 "$(sed -nE 's/^Fragmented files +[0-9]+ +([0-9]+)$/\1/p' first)" \
 	"fragmented files after --optimize"
