@@ -148,7 +148,7 @@ assert_sorted size -k3,3n -s
 # 32 bits.
 cp fresh untimed
 ls_regular | awk '{
-		at = -315619200 + NR * 37 % 61 * 67000000
+		at = sprintf("%.0f", -315619200 + NR * 37 % 61 * 67000000)
 		print "sif <" $1 "> mtime @" at >"sif.in"
 		print $0 "\t" at
 	}' >timed
