@@ -55,6 +55,29 @@ static void count_file(const struct e4df_map *map, __u32 index,
 	rank(stats, &file);
 }
 
+static int goes_with_groups(ext2_ino_t ino)
+{
+	return ino == EXT2_BAD_INO || ino == EXT2_RESIZE_INO;
+}
+
+/* The end of the last block, data or mapping, that an inode owns. */
+static blk64_t find_data_end(const struct e4df_map *map)
+{
+	blk64_t end = 0;
+
+	for (__u32 i = 0; i < e4df_map_count(map); i++) {
+		const struct e4df_inode *inode = e4df_map_inode(map, i);
+		const struct e4df_extent *e = e4df_map_extents(map, i);
+
+		if (goes_with_groups(inode->ino))
+			continue;
+		for (__u32 k = 0; k < inode->data + inode->tree; k++)
+			if (e[k].pblk + e[k].len > end)
+				end = e[k].pblk + e[k].len;
+	}
+	return end;
+}
+
 void e4df_stats_take(const struct e4df_map *map, struct e4df_stats *stats)
 {
 	const struct e4df_runs *unused = e4df_map_free_blocks(map);
@@ -66,6 +89,7 @@ void e4df_stats_take(const struct e4df_map *map, struct e4df_stats *stats)
 	stats->free_blocks = e4df_runs_blocks(unused);
 	stats->free_runs = unused->count;
 	stats->largest_free = e4df_runs_longest(unused);
+	stats->data_end = find_data_end(map);
 }
 
 double e4df_stats_score(const struct e4df_stats *stats)

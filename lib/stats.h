@@ -7,6 +7,11 @@
  * runs than its ideal.  The layout score is that of Smith and Seltzer
  * (USENIX 1996): of all blocks but the first of each file, the share that
  * lies directly behind its predecessor, or in the same run (map.h).
+ *
+ * The data's end is the smallest size to which resize2fs can shrink the file
+ * system without moving a block of an inode, where the new last group is not
+ * too small to be one.  Metadata of groups do not count, nor do the blocks of
+ * the bad blocks and resize inodes: they go with their groups.
  */
 #ifndef E4DF_STATS_H
 #define E4DF_STATS_H
@@ -35,6 +40,7 @@ struct e4df_stats {
 	__u64 free_blocks;
 	__u64 free_runs;
 	__u64 largest_free;	    /* blocks */
+	blk64_t data_end;	    /* blocks up to the last one of a file */
 	__u64 left[E4DF_WHY_COUNT]; /* fragmented files, by why they are
 					 * left; [E4DF_MOVABLE] = not left */
 	struct e4df_worst worst[E4DF_WORST]; /* most excess runs first */

@@ -144,6 +144,7 @@ static void put_stats(struct json *j, const char *name,
 	put_number(j, "free_bytes", stats->free_blocks * block_size);
 	put_number(j, "free_runs", stats->free_runs);
 	put_number(j, "largest_free_run", stats->largest_free * block_size);
+	put_number(j, "data_end", stats->data_end * block_size);
 	put_close(j, '}');
 }
 

@@ -82,6 +82,9 @@ static void print_table(FILE *out, const struct report *report)
 		  format_size(x, a->largest_free * o->block_size),
 		  both ? format_size(y, b->largest_free * o->block_size) :
 			 NULL);
+	print_row(out, "End of data",
+		  format_size(x, a->data_end * o->block_size),
+		  both ? format_size(y, b->data_end * o->block_size) : NULL);
 }
 
 static void print_skipped(FILE *out, const struct e4df_stats *stats)

@@ -35,8 +35,18 @@ check copy.img --compact
 end=$(member largest_free_run)
 [ "$end" -gt $(($(member free_bytes) / 2)) ] ||
 	fail "--compact leaves free runs of $end bytes at most"
+end=$(member data_end)
+"$TOOLS/imglayout" -b copy.img | sort -n >places
+[ "$end" -ge $((($(tail -n 1 places) + 1) * 1024)) ] ||
+	fail "there is data behind the end of data, $end"
+[ "$end" -lt "$(sed -n 's/.*"data_end": //p' run.json | head -n 1)" ] ||
+	fail "--compact does not bring the end of data forward"
 run --compact copy.img
 assert_eq 0 "$(member bytes_to_move)" "a second --compact moves something"
+resize2fs -f copy.img $((end / 1024)) >resize 2>&1 || { cat resize; fail resize2fs; }
+"$TOOLS/imglayout" -b copy.img | sort -n | cmp places - || # inodes move, too
+	fail "resize2fs to the end of data has moved blocks"
+e2fsck -fn copy.img >fsck 2>&1 || { cat fsck; fail "resize2fs: not clean"; }
 
 cp made.img copy.img
 run -n copy.img

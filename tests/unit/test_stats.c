@@ -63,6 +63,7 @@ static void by_hand(void **state)
 	assert_int_equal(s.free_blocks, 100 - 13 - 1);
 	assert_int_equal(s.free_runs, 9);
 	assert_int_equal(s.largest_free, 28);
+	assert_int_equal(s.data_end, 72);
 	e4df_map_free(map);
 }
 
@@ -78,6 +79,7 @@ static void empty(void **state)
 	assert_int_equal(s.files, 0);
 	assert_int_equal(s.worst_count, 0);
 	assert_int_equal(s.largest_free, 10);
+	assert_int_equal(s.data_end, 0);
 	assert_true(is_near(e4df_stats_score(&s), 1));
 	e4df_map_free(map);
 }
@@ -108,6 +110,7 @@ static void internal(void **state)
 	assert_int_equal(s.files, 0);
 	assert_int_equal(s.fragmented, 0);
 	assert_int_equal(s.free_runs, 0);
+	assert_int_equal(s.data_end, 21);
 	e4df_map_free(map);
 }
 
