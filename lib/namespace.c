@@ -26,6 +26,11 @@ __u64 e4df_namespace_damage(const struct e4df_namespace *ns)
 	return ns->damage;
 }
 
+__u32 e4df_namespace_root(const struct e4df_namespace *ns)
+{
+	return ns->root;
+}
+
 __u32 e4df_namespace_dir(const struct e4df_namespace *ns, __u32 index)
 {
 	size_t lo = 0, hi = ns->dir_count;

@@ -55,6 +55,9 @@ errcode_t e4df_namespace_path(const struct e4df_namespace *ns, __u32 index,
 
 #define E4DF_NAMESPACE_NOTHING UINT32_MAX /* it has no blocks */
 
+/* The index of the root, which may be within its inode, or NOTHING. */
+__u32 e4df_namespace_root(const struct e4df_namespace *ns);
+
 /*
  * The index of what a path names (needs E4DF_NAMESPACE_ALL).  Symbolic links
  * are not followed; the path begins at the root, with or without '/'.  ".."
