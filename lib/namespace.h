@@ -16,8 +16,8 @@
  * nothing to complain of, and is counted.  Bytes that no name can have (in
  * encrypted ones) are '?'.
  *
- * Memory: 4 bytes for each name and for each inode of the map, 16 for each
- * directory, and 9 and its length for each name that is kept.
+ * Memory: 4 bytes for each name, 16 for each directory, and 9 and its length
+ * for each name that is kept.
  */
 #ifndef E4DF_NAMESPACE_H
 #define E4DF_NAMESPACE_H
