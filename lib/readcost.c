@@ -5,8 +5,6 @@
 
 #define NOWHERE UINT64_MAX /* no window, no logical block */
 
-_Static_assert(E4DF_READCOST_WINDOW >= EXT2_MAX_BLOCK_SIZE, "a block at least");
-
 /* The mapping blocks of a file that are still to be read. */
 struct nodes {
 	const struct e4df_extent *v; /* (borrowed) parents first */
@@ -26,7 +24,7 @@ struct reader {
 	/* Immutable. */
 	const struct e4df_map *map;    /* (borrowed) */
 	const struct e4df_geometry *g; /* (borrowed from map) */
-	blk64_t window_blocks;
+	unsigned int window_bits;      /* a window is 2^n blocks */
 	/* Mutable. */
 	blk64_t at;	/* the block behind the last one that was read */
 	blk64_t window; /* of the file, to which that belongs; or NOWHERE */
@@ -91,8 +89,8 @@ static void read_node(struct reader *r, const struct e4df_extent *node)
  */
 static void read_data(struct reader *r, blk64_t lblk, blk64_t pblk, blk64_t len)
 {
-	blk64_t first = lblk / r->window_blocks;
-	blk64_t last = (lblk + len - 1) / r->window_blocks;
+	blk64_t first = lblk >> r->window_bits;
+	blk64_t last = (lblk + len - 1) >> r->window_bits;
 	int is_same = r->window == first && r->at == pblk;
 
 	transfer(r, pblk, len, last - first + !is_same);
@@ -220,12 +218,11 @@ static struct reader begin(const struct e4df_map *map)
 {
 	const struct e4df_geometry *g = e4df_map_geometry(map);
 
-	return (struct reader){
-		.map = map,
-		.g = g,
-		.window_blocks = E4DF_READCOST_WINDOW / g->block_size,
-		.window = NOWHERE,
-	};
+	struct reader r = { .map = map, .g = g, .window = NOWHERE };
+
+	while (g->block_size << r.window_bits < E4DF_READCOST_WINDOW)
+		r.window_bits++;
+	return r;
 }
 
 void e4df_readcost_take(const struct e4df_map *map, const __u32 *order,
