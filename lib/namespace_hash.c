@@ -48,12 +48,15 @@ static int is_hashed(ext2_filsys fs, const struct ns_rule *rule)
 	return rule->blocks <= 1;
 }
 
-/* Which variant of a hash takes a character above 127 for a positive number. */
+/*
+ * Which variant of a hash takes a character above 127 for a positive number.
+ * Where no flag says it, the kernel takes what its own characters are: unsigned
+ * on every processor since 6.2 (-funsigned-char).
+ */
 static int is_unsigned(const struct ext2_super_block *sb)
 {
-	if (sb->s_flags & EXT2_FLAGS_UNSIGNED_HASH)
-		return 1;
-	return !(sb->s_flags & EXT2_FLAGS_SIGNED_HASH) && (char)-1 > 0;
+	return sb->s_flags & EXT2_FLAGS_UNSIGNED_HASH ||
+	       !(sb->s_flags & EXT2_FLAGS_SIGNED_HASH);
 }
 
 static void hash_entry(ext2_filsys fs, const struct ns_rule *rule,
@@ -98,7 +101,9 @@ static int is_tie(const struct ns_raw *x, const struct ns_raw *y)
 
 /*
  * Names with one hash are a list in the kernel's tree, of which the first one
- * met stays the head, and each further one is put behind that.
+ * met stays the head, and each further one is put behind that.  (If some of
+ * them are in another block than the rest, the first one is not known without
+ * the index; only the legacy hash, of 32 bits, has so many.)
  */
 static void turn_ties(ext2_filsys fs, const struct ns_rule *rules,
 		      struct ns_raw *raw, size_t count)
