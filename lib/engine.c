@@ -28,8 +28,10 @@ struct run {
 	struct e4df_volume *vol;      /* (owned) */
 	struct e4df_map *map;	      /* (owned) */
 	uint64_t scan_bytes;	      /* that reading it took */
-	struct e4df_namespace *names; /* (owned) NULL if nothing needs them */
-	unsigned char *is_wanted;     /* (owned) NULL if all are */
+	struct e4df_namespace *names; /* (owned) NULL behind the plan */
+	__u32 *met;		      /* (owned) indices in readdir order */
+	__u32 met_count;
+	unsigned char *is_wanted; /* (owned) NULL if all are */
 	struct e4df_order order;
 	struct e4df_outcome *outcome; /* the caller's */
 	struct e4df_journal *journal; /* (owned) NULL: in order, without */
@@ -66,15 +68,6 @@ static const struct phase {
 	{ E4DF_PHASE_MOVE, "moving", WITH_WRITES, do_move },
 	{ E4DF_PHASE_VERIFY, "verifying", WITH_WRITES, do_verify },
 };
-
-void e4df_outcome_free(struct e4df_outcome *outcome)
-{
-	if (!outcome)
-		return;
-	for (unsigned int i = 0; i < E4DF_WORST; i++)
-		free(outcome->worst_path[i]);
-	free(outcome);
-}
 
 /* Whole seconds since the start. */
 static uint64_t elapsed(const struct run *run)
@@ -116,35 +109,6 @@ static errcode_t do_open(struct run *run)
 	if (o->flags & E4DF_RUN_REUNDO)
 		v.flags |= E4DF_VOLUME_REUNDO;
 	return e4df_volume_open(&v, run->sink, &run->vol);
-}
-
-static void describe(struct run *run)
-{
-	const struct ext2_super_block *sb = e4df_volume_super(run->vol);
-	struct e4df_outcome *out = run->outcome;
-
-	out->block_size = e4df_map_geometry(run->map)->block_size;
-	out->blocks = e4df_map_geometry(run->map)->blocks;
-	memcpy(out->label, sb->s_volume_name, 16);
-	e4df_super_print_uuid(sb->s_uuid, out->uuid);
-}
-
-static errcode_t name_worst(struct run *run)
-{
-	struct e4df_outcome *out = run->outcome;
-	unsigned int count = out->before.worst_count;
-	ext2_ino_t ino[E4DF_WORST];
-	struct e4df_namespace *ns = NULL;
-	errcode_t err;
-
-	for (unsigned int i = 0; i < count; i++)
-		ino[i] = out->before.worst[i].ino;
-	err = e4df_namespace_read(run->vol, run->map, 0, ino, count, &ns);
-	for (unsigned int i = 0; i < count && !err; i++)
-		err = e4df_namespace_path(ns, e4df_map_find(run->map, ino[i]),
-					  &out->worst_path[i]);
-	e4df_namespace_free(ns);
-	return err;
 }
 
 static blk64_t to_blocks(const struct run *run, uint64_t bytes)
@@ -218,16 +182,26 @@ static errcode_t check_convert(struct run *run)
 			       run->options->path);
 }
 
-/* Names for the scope and the order; those for reports are others. */
-static errcode_t read_names(struct run *run)
+/* The scope and the order need all names. */
+static int needs_names(const struct run *run)
 {
 	const struct e4df_options *o = run->options;
 
-	if (!e4df_scope_needs_names(&o->scope) &&
-	    !(wanted(o) & WITH_PLAN && e4df_order_needs_names(&o->order)))
-		return 0;
-	return e4df_namespace_read(run->vol, run->map, E4DF_NAMESPACE_ALL, NULL,
-				   0, &run->names);
+	return e4df_scope_needs_names(&o->scope) ||
+	       (wanted(o) & WITH_PLAN && e4df_order_needs_names(&o->order));
+}
+
+/* All names, or those that the report has, of the worst files. */
+static errcode_t read_names(struct run *run)
+{
+	const struct e4df_stats *before = &run->outcome->before;
+	ext2_ino_t ino[E4DF_WORST];
+
+	for (unsigned int i = 0; i < before->worst_count; i++)
+		ino[i] = before->worst[i].ino;
+	return e4df_namespace_read(run->vol, run->map,
+				   needs_names(run) ? E4DF_NAMESPACE_ALL : 0,
+				   ino, before->worst_count, &run->names);
 }
 
 /* What is to be improved and what stays, in the map and beside it. */
@@ -241,7 +215,7 @@ static errcode_t choose_files(struct run *run)
 				       "%llu bytes are less than a block, so "
 				       "nothing could be moved; nothing done",
 				       (unsigned long long)o->max_write);
-	err = read_names(run);
+	err = needs_names(run) ? read_names(run) : 0;
 	if (!err)
 		err = e4df_scope_exclude(&o->scope, run->names, run->map,
 					 run->sink);
@@ -255,6 +229,7 @@ static errcode_t do_scan(struct run *run)
 {
 	const struct e4df_gate_counters *counters =
 		e4df_gate_counters(e4df_volume_gate(run->vol));
+	struct e4df_outcome *out = run->outcome;
 	uint64_t before = counters->bytes_read;
 	errcode_t err = check_convert(run);
 
@@ -266,12 +241,15 @@ static errcode_t do_scan(struct run *run)
 		err = choose_files(run);
 	if (err)
 		return err;
-	describe(run);
-	take_stats(run, &run->outcome->before);
-	run->outcome->after = run->outcome->before;
+	e4df_outcome_describe(out, run->vol, run->map);
+	take_stats(run, &out->before);
+	out->after = out->before;
 	if (!(wanted(run->options) & WITH_PLAN))
 		tell_skipped(run);
-	return name_worst(run);
+	/* The directories are read once: now that it is known what to name. */
+	if (!run->names)
+		err = read_names(run);
+	return err ? err : e4df_outcome_look(out, run->names, run->map);
 }
 
 /* Leaves run->journal NULL where there is none that can be used. */
@@ -430,6 +408,14 @@ static errcode_t estimate(struct run *run)
 	return err;
 }
 
+/* Where the run has come to, or would come; that cannot fail. */
+static void take_end(struct run *run)
+{
+	take_stats(run, &run->outcome->after);
+	e4df_readcost_take(run->map, run->met, run->met_count,
+			   &run->outcome->read_after);
+}
+
 /* What the plan would lead to. */
 static errcode_t foresee(struct run *run)
 {
@@ -441,7 +427,7 @@ static errcode_t foresee(struct run *run)
 	if (err)
 		return err;
 	out->done_batches = out->planned_batches;
-	take_stats(run, &out->after);
+	take_end(run);
 	tell_skipped(run);
 	out->done_batches = 0;
 	return 0;
@@ -459,6 +445,9 @@ static errcode_t do_plan(struct run *run)
 	err = e4df_order_make(&run->options->order, run->names, run->map,
 			      run->sink, &run->order);
 	run->outcome->unknown_entries = run->order.unknown;
+	if (!err)
+		err = e4df_namespace_order(run->names, E4DF_SORT_READDIR,
+					   &run->met, &run->met_count);
 	e4df_namespace_free(run->names);
 	run->names = NULL;
 	if (!err)
@@ -590,7 +579,7 @@ static errcode_t do_move(struct run *run)
 		return err;
 	if (e4df_plan_count(run->plan))
 		err = run_batches(run);
-	take_stats(run, &run->outcome->after);
+	take_end(run);
 	if (!err)
 		tell_skipped(run);
 	return err;
@@ -644,6 +633,7 @@ static errcode_t release(struct run *run)
 	free(run->is_wanted);
 	e4df_order_release(&run->order);
 	e4df_namespace_free(run->names);
+	free(run->met);
 	e4df_journal_close(run->journal);
 	e4df_map_free(run->map);
 	end = e4df_volume_close(run->vol);

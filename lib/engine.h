@@ -13,14 +13,12 @@
 
 #include <signal.h>
 
-#include "estimate.h"
 #include "event.h"
 #include "gate.h"
 #include "order.h"
+#include "outcome.h"
 #include "plan.h"
 #include "scope.h"
-#include "stats.h"
-#include "super.h"
 
 #define E4DF_RUN_REPORT 0x1   /* open and scan only */
 #define E4DF_RUN_DRY	0x2   /* plan as well, write nothing */
@@ -61,42 +59,6 @@ struct e4df_options {
 	const struct e4df_gate_tap *tap;     /* (borrowed) NULL for none */
 };
 
-/* Why a run that went well has left something to another one. */
-enum e4df_stop {
-	E4DF_STOP_NONE, /* it has not */
-	E4DF_STOP_TIME,
-	E4DF_STOP_MAX_WRITE,
-};
-
-/* What a run found and did.  Byte figures are data, without metadata. */
-struct e4df_outcome {
-	unsigned int block_size;
-	char uuid[E4DF_SUPER_UUID_TEXT];
-	char label[17];
-	blk64_t blocks; /* of the file system */
-	struct e4df_stats before;
-	struct e4df_stats after; /* as planned (dry) or as reached;
-					 * equals before without a plan */
-	int has_plan;
-	uint64_t planned_bytes; /* to copy */
-	uint64_t planned_files; /* to change */
-	uint64_t planned_batches;
-	struct e4df_estimate estimate; /* of a dry run: all of a real one */
-	uint64_t rate;		       /* bytes a second; 0 = not known */
-	enum e4df_stop stopped;
-	uint64_t stopped_seconds; /* from the start; for STOP_TIME */
-	uint64_t unknown_entries; /* of the list */
-	uint64_t moved_bytes;	  /* copied and committed */
-	uint64_t done_batches;
-	uint64_t bytes_read; /* everything, both ways */
-	uint64_t bytes_written;
-	uint64_t flushes;
-	uint64_t digested_files;   /* compared by E4DF_RUN_VERIFY */
-	int is_complete;	   /* all was done but for files like these: */
-	uint64_t unreadable_files; /* left where they are */
-	char *worst_path[E4DF_WORST]; /* (owned) of before.worst[] */
-};
-
 /*
  * Does one run.  *ret is set as soon as the scan is done, also when an error
  * follows, so that what happened can be reported; it is the caller's to
@@ -114,7 +76,5 @@ struct e4df_outcome {
  */
 errcode_t e4df_run(const struct e4df_options *options, struct e4df_sink *sink,
 		   struct e4df_outcome **ret);
-
-void e4df_outcome_free(struct e4df_outcome *outcome);
 
 #endif

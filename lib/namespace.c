@@ -16,7 +16,6 @@ void e4df_namespace_free(struct e4df_namespace *ns)
 	free(ns->targets);
 	free(ns->names);
 	free(ns->pool);
-	free(ns->named_by);
 	free(ns->inlined);
 	free(ns);
 }
@@ -24,6 +23,11 @@ void e4df_namespace_free(struct e4df_namespace *ns)
 __u64 e4df_namespace_damage(const struct e4df_namespace *ns)
 {
 	return ns->damage;
+}
+
+__u32 e4df_namespace_root(const struct e4df_namespace *ns)
+{
+	return ns->root;
 }
 
 __u32 e4df_namespace_dir(const struct e4df_namespace *ns, __u32 index)
@@ -91,6 +95,22 @@ __u32 e4df_namespace_xattr(const struct e4df_namespace *ns, ext2_ino_t ino)
 	return index < ns->count ? index : E4DF_NAMESPACE_NOTHING;
 }
 
+/*
+ * The first entry that names an index.  Only those of directories are at hand,
+ * for a path is asked of few files; the others are looked for.
+ */
+static __u32 find_entry(const struct e4df_namespace *ns, __u32 index)
+{
+	__u32 dir = e4df_namespace_dir(ns, index);
+
+	if (dir != NONE)
+		return ns->dirs[dir].named_by;
+	for (size_t k = 0; k < ns->name_count; k++)
+		if (ns->targets[ns->names[k].entry] == index)
+			return ns->names[k].entry;
+	return NONE;
+}
+
 /* The index that a path goes through: an xattr block's owner has the name. */
 static __u32 named_index(const struct e4df_namespace *ns, __u32 index)
 {
@@ -98,7 +118,7 @@ static __u32 named_index(const struct e4df_namespace *ns, __u32 index)
 
 	if (index >= ns->count ||
 	    e4df_map_inode(ns->map, index)->kind != E4DF_XATTR ||
-	    ns->named_by[index] != NONE)
+	    find_entry(ns, index) != NONE)
 		return index;
 	ino = e4df_map_inode(ns->map, index)->ino;
 	for (__u32 k = 0; k < ns->inlined_count; k++)
@@ -113,7 +133,7 @@ static __u32 named_index(const struct e4df_namespace *ns, __u32 index)
  */
 static __u32 climb(const struct e4df_namespace *ns, __u32 index, __u32 *dir)
 {
-	__u32 entry = ns->named_by[index];
+	__u32 entry = find_entry(ns, index);
 
 	if (entry != NONE)
 		*dir = e4df_namespace_dir_of(ns, entry);

@@ -16,8 +16,8 @@
  * nothing to complain of, and is counted.  Bytes that no name can have (in
  * encrypted ones) are '?'.
  *
- * Memory: 4 bytes for each name and for each inode of the map, 16 for each
- * directory, and 9 and its length for each name that is kept.
+ * Memory: 4 bytes for each name, 16 for each directory, and 9 and its length
+ * for each name that is kept.
  */
 #ifndef E4DF_NAMESPACE_H
 #define E4DF_NAMESPACE_H
@@ -54,6 +54,9 @@ errcode_t e4df_namespace_path(const struct e4df_namespace *ns, __u32 index,
 			      char **path);
 
 #define E4DF_NAMESPACE_NOTHING UINT32_MAX /* it has no blocks */
+
+/* The index of the root, which may be within its inode, or NOTHING. */
+__u32 e4df_namespace_root(const struct e4df_namespace *ns);
 
 /*
  * The index of what a path names (needs E4DF_NAMESPACE_ALL).  Symbolic links

@@ -6,9 +6,11 @@
  */
 #include "namespace_priv.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define FEW	  16 /* entries, which need no better sort */
 #define ROOT_INFO 24 /* bytes into the first block, behind "." and ".." */
 #define LAST_HASH 0xfffffffeU /* the kernel's sign of the end; not given out */
 
@@ -46,12 +48,15 @@ static int is_hashed(ext2_filsys fs, const struct ns_rule *rule)
 	return rule->blocks <= 1;
 }
 
-/* Which variant of a hash takes a character above 127 for a positive number. */
+/*
+ * Which variant of a hash takes a character above 127 for a positive number.
+ * Where no flag says it, the kernel takes what its own characters are: unsigned
+ * on every processor since 6.2 (-funsigned-char).
+ */
 static int is_unsigned(const struct ext2_super_block *sb)
 {
-	if (sb->s_flags & EXT2_FLAGS_UNSIGNED_HASH)
-		return 1;
-	return !(sb->s_flags & EXT2_FLAGS_SIGNED_HASH) && (char)-1 > 0;
+	return sb->s_flags & EXT2_FLAGS_UNSIGNED_HASH ||
+	       !(sb->s_flags & EXT2_FLAGS_SIGNED_HASH);
 }
 
 static void hash_entry(ext2_filsys fs, const struct ns_rule *rule,
@@ -96,7 +101,9 @@ static int is_tie(const struct ns_raw *x, const struct ns_raw *y)
 
 /*
  * Names with one hash are a list in the kernel's tree, of which the first one
- * met stays the head, and each further one is put behind that.
+ * met stays the head, and each further one is put behind that.  (If some of
+ * them are in another block than the rest, the first one is not known without
+ * the index; only the legacy hash, of 32 bits, has so many.)
  */
 static void turn_ties(ext2_filsys fs, const struct ns_rule *rules,
 		      struct ns_raw *raw, size_t count)
@@ -118,18 +125,81 @@ static void turn_ties(ext2_filsys fs, const struct ns_rule *rules,
 	}
 }
 
-void e4df_namespace_sort(ext2_filsys fs, const struct ns_rule *rules,
-			 struct ns_raw *raw, size_t count, const char *pool)
+static __u32 slot_of(const struct ns_batch *b, const struct ns_raw *raw)
 {
-	for (size_t i = 0; i < count; i++) {
-		const struct ns_rule *rule = &rules[raw[i].dir];
+	const struct ns_rule *rule = &b->rules[raw->dir];
+
+	return rule->first + (__u32)((__u64)raw->hash * rule->entries >> 32);
+}
+
+/* Entries of one slot; few, unless someone has looked for names like that. */
+static void sort_slot(struct ns_raw *raw, size_t count)
+{
+	if (count > FEW) {
+		qsort(raw, count, sizeof(*raw), compare_raw);
+		return;
+	}
+	for (size_t i = 1; i < count; i++) {
+		struct ns_raw x = raw[i];
+		size_t k = i;
+
+		for (; k && compare_raw(&x, &raw[k - 1]) < 0; k--)
+			raw[k] = raw[k - 1];
+		raw[k] = x;
+	}
+}
+
+/*
+ * Hashes are spread evenly: as many slots as a directory has entries, for equal
+ * parts of what a hash can be, have about one of them each.
+ */
+static errcode_t sort_batch(struct ns_batch *b)
+{
+	struct ns_raw *sorted = malloc(b->raw_count * sizeof(*sorted));
+	size_t *end = calloc(b->raw_count + 1, sizeof(*end));
+	__u32 slots = 0;
+
+	if (!sorted || !end) {
+		free(sorted);
+		free(end);
+		return ENOMEM;
+	}
+	for (size_t d = 0; d < b->rule_count; d++) {
+		b->rules[d].first = slots;
+		slots += b->rules[d].entries;
+	}
+	for (size_t i = 0; i < b->raw_count; i++)
+		end[slot_of(b, &b->raw[i]) + 1]++;
+	for (size_t i = 0; i < b->raw_count; i++)
+		end[i + 1] += end[i];
+	/* end[] of the slot before is where the next of this one goes */
+	for (size_t i = 0; i < b->raw_count; i++)
+		sorted[end[slot_of(b, &b->raw[i])]++] = b->raw[i];
+	for (size_t i = 0, from = 0; i < b->raw_count; from = end[i++])
+		sort_slot(sorted + from, end[i] - from);
+	free(end);
+	free(b->raw);
+	b->raw = sorted;
+	b->raw_alloc = b->raw_count;
+	return 0;
+}
+
+errcode_t e4df_namespace_sort(ext2_filsys fs, struct ns_batch *b)
+{
+	errcode_t err;
+
+	if (!b->raw_count)
+		return 0;
+	for (size_t i = 0; i < b->raw_count; i++) {
+		const struct ns_rule *rule = &b->rules[b->raw[i].dir];
 
 		if (!is_hashed(fs, rule))
-			raw[i].hash = raw[i].minor = 0;
+			b->raw[i].hash = b->raw[i].minor = 0;
 		else if (!has_stored_hash(rule))
-			hash_entry(fs, rule, &raw[i], pool);
+			hash_entry(fs, rule, &b->raw[i], b->pool);
 	}
-	if (count)
-		qsort(raw, count, sizeof(*raw), compare_raw);
-	turn_ties(fs, rules, raw, count);
+	err = sort_batch(b);
+	if (!err)
+		turn_ties(fs, b->rules, b->raw, b->raw_count);
+	return err;
 }

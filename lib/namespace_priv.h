@@ -18,8 +18,9 @@
 
 /* A directory; its entries end where those of the next one begin. */
 struct ns_dir {
-	__u32 index; /* in the map, or behind it */
-	__u32 first; /* entry */
+	__u32 index;	/* in the map, or behind it */
+	__u32 first;	/* entry */
+	__u32 named_by; /* the first entry that names it, or NONE */
 };
 
 /* The name of an entry, if it is kept. */
@@ -45,7 +46,6 @@ struct e4df_namespace {
 	size_t name_count, name_alloc;
 	char *pool; /* (owned) each name ends with a 0 */
 	size_t pool_size, pool_alloc;
-	__u32 *named_by;     /* (owned) [index] = first entry, or NONE */
 	ext2_ino_t *inlined; /* (owned) [k] has the index count + k */
 	size_t inlined_count, inlined_alloc;
 	__u32 root; /* its index */
@@ -96,18 +96,29 @@ struct ns_rule {
 	__u32 blocks;	  /* 0: within its inode */
 	int is_bad;	  /* has an index that makes no sense */
 	unsigned version; /* of the hash, as its index says */
+	__u32 entries;	  /* of it in the batch */
+	__u32 first;	  /* slot, for the sort */
 };
 
 /* Reads from a directory's first block what hash its index has. */
 void e4df_namespace_look_at_root(ext2_filsys fs, struct ns_rule *rule,
 				 const void *block);
 
+/* The directories that are read together, and their entries. */
+struct ns_batch {
+	struct ns_rule *rules; /* (owned) */
+	size_t rule_count, rule_alloc;
+	struct ns_raw *raw; /* (owned) */
+	size_t raw_count, raw_alloc;
+	char *pool; /* (owned) */
+	size_t pool_size, pool_alloc;
+};
+
 /*
- * Sorts entries, by directory and within each as readdir returns them; rules
- * are those of the directories.
+ * Sorts the entries, by directory and within each as readdir returns them.
+ * Returns ENOMEM.
  */
-void e4df_namespace_sort(ext2_filsys fs, const struct ns_rule *rules,
-			 struct ns_raw *raw, size_t count, const char *pool);
+errcode_t e4df_namespace_sort(ext2_filsys fs, struct ns_batch *b);
 
 /* A walk down the tree; each name comes once, each directory is entered once. */
 struct ns_frame {

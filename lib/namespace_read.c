@@ -7,7 +7,7 @@
 
 #include "e4df_err.h"
 
-#define BATCH_BYTES (4 << 20)  /* of directories, sorted together */
+#define BATCH_BYTES (1 << 20)  /* of directories, sorted together */
 #define READ_BYTES  (1 << 20)  /* one read at most */
 #define GAP_BYTES   (64 << 10) /* read through, not around */
 #define MIN_ENTRY   8	       /* bytes of an entry without a name */
@@ -35,18 +35,12 @@ struct reader {
 	size_t wanted_count;
 	/* Mutable. */
 	struct e4df_treap inlined; /* directories within their inodes */
-	size_t named_alloc;	   /* of ns->named_by */
 	char *buf;		   /* (owned) READ_BYTES or a block */
 	__u32 hint;		   /* the index that was found last */
-	/* The batch. */
-	struct ns_rule *rules; /* (owned) */
-	size_t rule_count, rule_alloc;
+	/* What is read together. */
 	struct part *parts; /* (owned) */
 	size_t part_count, part_alloc;
-	struct ns_raw *raw; /* (owned) */
-	size_t raw_count, raw_alloc;
-	char *pool; /* (owned) */
-	size_t pool_size, pool_alloc;
+	struct ns_batch batch;
 };
 
 /*
@@ -86,19 +80,6 @@ static __u32 find_index(struct reader *r, ext2_ino_t ino)
 	return lo;
 }
 
-static errcode_t grow_named(struct reader *r, size_t need)
-{
-	size_t old = r->named_alloc;
-	errcode_t err = e4df_grow(&r->ns->named_by, &r->named_alloc, need,
-				  sizeof(*r->ns->named_by));
-
-	/* NONE in each byte */
-	if (!err && r->named_alloc > old)
-		memset(r->ns->named_by + old, 0xff,
-		       (r->named_alloc - old) * sizeof(*r->ns->named_by));
-	return err;
-}
-
 /* Gives a directory within its inode an index, once. */
 static errcode_t add_inlined(struct reader *r, ext2_ino_t ino, __u32 *target)
 {
@@ -115,8 +96,6 @@ static errcode_t add_inlined(struct reader *r, ext2_ino_t ino, __u32 *target)
 		return E4DF_ET_OVERFLOW;
 	err = e4df_grow(&ns->inlined, &ns->inlined_alloc, (size_t)k + 1,
 			sizeof(*ns->inlined));
-	if (!err)
-		err = grow_named(r, (size_t)ns->count + k + 1);
 	if (!err)
 		err = e4df_treap_insert(&r->inlined, ino, 1, k, 0);
 	if (err)
@@ -164,20 +143,20 @@ static errcode_t find_target(struct reader *r,
 	return 0;
 }
 
-static errcode_t keep_raw_name(struct reader *r, const char *name,
+static errcode_t keep_raw_name(struct ns_batch *b, const char *name,
 			       unsigned int len, __u32 *at)
 {
 	errcode_t err;
 
-	if (r->pool_size + len + 1 > NONE)
+	if (b->pool_size + len + 1 > NONE)
 		return E4DF_ET_OVERFLOW;
-	err = e4df_grow(&r->pool, &r->pool_alloc, r->pool_size + len + 1, 1);
+	err = e4df_grow(&b->pool, &b->pool_alloc, b->pool_size + len + 1, 1);
 	if (err)
 		return err;
-	*at = (__u32)r->pool_size;
-	r->pool[r->pool_size++] = (char)len;
-	memcpy(r->pool + r->pool_size, name, len);
-	r->pool_size += len;
+	*at = (__u32)b->pool_size;
+	b->pool[b->pool_size++] = (char)len;
+	memcpy(b->pool + b->pool_size, name, len);
+	b->pool_size += len;
 	return 0;
 }
 
@@ -191,7 +170,8 @@ static errcode_t add_raw(struct reader *r, const struct ext2_dir_entry *dirent,
 			 unsigned int rec_len, const struct part *part,
 			 unsigned int offset)
 {
-	const struct ns_rule *rule = &r->rules[part->dir];
+	struct ns_batch *b = &r->batch;
+	struct ns_rule *rule = &b->rules[part->dir];
 	unsigned int len = (unsigned int)ext2fs_dirent_name_len(dirent);
 	struct ns_raw raw = {
 		.dir = part->dir,
@@ -213,13 +193,15 @@ static errcode_t add_raw(struct reader *r, const struct ext2_dir_entry *dirent,
 		raw.hash = EXT2_DIRENT_HASH(dirent);
 		raw.minor = EXT2_DIRENT_MINOR_HASH(dirent);
 	}
-	err = keep_raw_name(r, dirent->name, len, &raw.name);
+	err = keep_raw_name(b, dirent->name, len, &raw.name);
 	if (!err)
-		err = e4df_grow(&r->raw, &r->raw_alloc, r->raw_count + 1,
-				sizeof(*r->raw));
-	if (!err)
-		r->raw[r->raw_count++] = raw;
-	return err;
+		err = e4df_grow(&b->raw, &b->raw_alloc, b->raw_count + 1,
+				sizeof(*b->raw));
+	if (err)
+		return err;
+	b->raw[b->raw_count++] = raw;
+	rule->entries++;
+	return 0;
 }
 
 /* Nodes of an index, and checksums, are entries without an inode. */
@@ -230,7 +212,8 @@ static errcode_t read_block(struct reader *r, const struct part *part,
 	errcode_t err = e4df_event_check(r->sink);
 
 	if (!part->lblk)
-		e4df_namespace_look_at_root(r->fs, &r->rules[part->dir], block);
+		e4df_namespace_look_at_root(r->fs, &r->batch.rules[part->dir],
+					    block);
 	while (at + MIN_ENTRY <= bs && !err) {
 		struct ext2_dir_entry *dirent = (void *)(block + at);
 		unsigned int len = (unsigned int)ext2fs_dirent_name_len(dirent);
@@ -369,13 +352,10 @@ static errcode_t add_entry(struct reader *r, const struct ns_raw *raw)
 	err = e4df_grow(&ns->targets, &ns->entry_alloc, (size_t)entry + 1,
 			sizeof(*ns->targets));
 	if (!err && is_kept(r, raw->target))
-		err = keep_name(r, entry, r->pool + raw->name);
+		err = keep_name(r, entry, r->batch.pool + raw->name);
 	if (err)
 		return err;
 	ns->targets[ns->entry_count++] = raw->target;
-	if (raw->target != E4DF_NAMESPACE_NOTHING &&
-	    ns->named_by[raw->target] == NONE)
-		ns->named_by[raw->target] = entry;
 	return 0;
 }
 
@@ -389,6 +369,7 @@ static errcode_t add_dir(struct reader *r, __u32 index)
 		ns->dirs[ns->dir_count++] = (struct ns_dir){
 			.index = index,
 			.first = (__u32)ns->entry_count,
+			.named_by = NONE,
 		};
 	return err;
 }
@@ -396,29 +377,30 @@ static errcode_t add_dir(struct reader *r, __u32 index)
 /* What has been read of a batch, in order; then the next one may begin. */
 static errcode_t finish_batch(struct reader *r)
 {
+	struct ns_batch *b = &r->batch;
 	size_t i = 0;
 	errcode_t err = e4df_event_check(r->sink);
 
-	if (err)
-		return err;
-	e4df_namespace_sort(r->fs, r->rules, r->raw, r->raw_count, r->pool);
-	for (__u32 d = 0; d < r->rule_count && !err; d++) {
-		err = add_dir(r, r->rules[d].index);
-		for (; i < r->raw_count && r->raw[i].dir == d && !err; i++)
-			err = add_entry(r, &r->raw[i]);
+	if (!err)
+		err = e4df_namespace_sort(r->fs, b);
+	for (__u32 d = 0; d < b->rule_count && !err; d++) {
+		err = add_dir(r, b->rules[d].index);
+		for (; i < b->raw_count && b->raw[i].dir == d && !err; i++)
+			err = add_entry(r, &b->raw[i]);
 	}
-	r->rule_count = r->part_count = r->raw_count = r->pool_size = 0;
+	b->rule_count = b->raw_count = b->pool_size = r->part_count = 0;
 	return err;
 }
 
 static errcode_t add_rule(struct reader *r, __u32 index, __u32 flags,
 			  __u32 blocks)
 {
-	errcode_t err = e4df_grow(&r->rules, &r->rule_alloc, r->rule_count + 1,
-				  sizeof(*r->rules));
+	struct ns_batch *b = &r->batch;
+	errcode_t err = e4df_grow(&b->rules, &b->rule_alloc, b->rule_count + 1,
+				  sizeof(*b->rules));
 
 	if (!err)
-		r->rules[r->rule_count++] = (struct ns_rule){
+		b->rules[b->rule_count++] = (struct ns_rule){
 			.index = index,
 			.flags = flags,
 			.blocks = blocks,
@@ -432,7 +414,7 @@ static errcode_t add_parts(struct reader *r, __u32 index)
 {
 	const struct e4df_inode *inode = e4df_map_inode(r->ns->map, index);
 	const struct e4df_extent *e = e4df_map_extents(r->ns->map, index);
-	__u32 dir = (__u32)r->rule_count;
+	__u32 dir = (__u32)r->batch.rule_count;
 	errcode_t err = add_rule(r, index, e4df_map_flags(r->ns->map, index),
 				 inode->data ? e[inode->data - 1].lblk +
 						       e[inode->data - 1].len :
@@ -565,24 +547,52 @@ static errcode_t read_inlined(struct reader *r, __u32 k)
 	return finish_batch(r);
 }
 
+/* Of a directory: its index, and its number as it was read. */
+struct place {
+	__u32 index, dir;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	return (x->index > y->index) - (x->index < y->index);
+}
+
 static errcode_t index_dirs(struct e4df_namespace *ns)
 {
-	__u32 *of = malloc(((size_t)ns_indices(ns) + 1) * sizeof(*of));
-	__u32 n = 0;
+	struct place *list = malloc((ns->dir_count + 1) * sizeof(*list));
 
 	ns->by_index = malloc((ns->dir_count + 1) * sizeof(*ns->by_index));
-	if (!of || !ns->by_index) {
-		free(of);
+	if (!list || !ns->by_index) {
+		free(list);
 		return ENOMEM;
 	}
-	memset(of, 0xff, (size_t)ns_indices(ns) * sizeof(*of));
 	for (__u32 d = 0; d < ns->dir_count; d++)
-		of[ns->dirs[d].index] = d;
-	for (__u32 i = 0; i < ns_indices(ns); i++)
-		if (of[i] != NONE)
-			ns->by_index[n++] = of[i];
-	free(of);
+		list[d] = (struct place){ ns->dirs[d].index, d };
+	if (ns->dir_count)
+		qsort(list, ns->dir_count, sizeof(*list), compare_places);
+	for (__u32 i = 0; i < ns->dir_count; i++)
+		ns->by_index[i] = list[i].dir;
+	free(list);
 	return 0;
+}
+
+/* The names of all directories are kept. */
+static void name_dirs(struct e4df_namespace *ns)
+{
+	for (size_t k = 0; k < ns->name_count; k++) {
+		__u32 entry = ns->names[k].entry;
+		__u32 index = ns->targets[entry], dir;
+
+		if (index == E4DF_NAMESPACE_NOTHING ||
+		    (index < ns->count &&
+		     e4df_map_inode(ns->map, index)->kind != E4DF_DIRECTORY))
+			continue;
+		dir = e4df_namespace_dir(ns, index);
+		if (dir != NONE && ns->dirs[dir].named_by == NONE)
+			ns->dirs[dir].named_by = entry;
+	}
 }
 
 static errcode_t read_all(struct reader *r)
@@ -592,11 +602,14 @@ static errcode_t read_all(struct reader *r)
 		.name_len = EXT2_FT_DIR << 8,
 	};
 	size_t bs = r->fs->blocksize;
-	errcode_t err = grow_named(r, (size_t)r->ns->count + 1);
+	errcode_t err;
 
 	r->buf = malloc(READ_BYTES > bs ? READ_BYTES : bs);
 	if (!r->buf)
 		return ENOMEM;
+	/* Most inodes have one name.  What is not used takes no memory. */
+	err = e4df_grow(&r->ns->targets, &r->ns->entry_alloc, r->ns->count,
+			sizeof(*r->ns->targets));
 	if (!err)
 		err = find_target(r, &root, &r->ns->root);
 	if (!err)
@@ -606,6 +619,8 @@ static errcode_t read_all(struct reader *r)
 		err = read_inlined(r, k);
 	if (!err)
 		err = index_dirs(r->ns);
+	if (!err)
+		name_dirs(r->ns);
 	return err;
 }
 
@@ -613,10 +628,10 @@ static void release(struct reader *r)
 {
 	e4df_treap_free(&r->inlined);
 	free(r->buf);
-	free(r->rules);
+	free(r->batch.rules);
 	free(r->parts);
-	free(r->raw);
-	free(r->pool);
+	free(r->batch.raw);
+	free(r->batch.pool);
 }
 
 /* What cannot be read has no names; that is nothing to complain of. */

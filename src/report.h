@@ -38,6 +38,15 @@ report_end(const struct e4df_outcome *outcome)
 	return outcome->has_plan ? &outcome->after : &outcome->before;
 }
 
+/* A sum of blocks in bytes; where that has no room, 2^64 - 1. */
+static inline uint64_t report_bytes(const struct e4df_outcome *outcome,
+				    __u64 blocks)
+{
+	return blocks > UINT64_MAX / outcome->block_size ?
+		       UINT64_MAX :
+		       blocks * outcome->block_size;
+}
+
 /* Tenths of a second that a dry run's estimate takes; 0 without a rate. */
 static inline uint64_t report_tenths(const struct e4df_outcome *outcome)
 {

@@ -122,15 +122,36 @@ static void put_filesystem(struct json *j, const struct e4df_outcome *o)
 	put_close(j, '}');
 }
 
-static void put_stats(struct json *j, const char *name,
-		      const struct e4df_stats *stats, unsigned int block_size)
+/* What reading all files takes, by the model; NULL if it is not known. */
+static void put_read_cost(struct json *j, const struct e4df_outcome *o,
+			  const struct e4df_readcost *cost)
 {
-	char score[FORMAT_SIZE];
+	unsigned long long ms;
 
-	if (!stats) {
-		put_null(j, name);
+	if (!cost) {
+		put_null(j, "read_cost");
 		return;
 	}
+	put_open(j, "read_cost", '{');
+	put_number(j, "bytes", report_bytes(o, cost->blocks));
+	put_number(j, "requests", cost->requests);
+	put_number(j, "seeks", cost->seeks);
+	put_number(j, "distance", report_bytes(o, cost->distance));
+	put_name(j, "seconds");
+	ms = cost->nsec / 1000000;
+	fprintf(j->out, "%llu.%03llu", ms / 1000, ms % 1000);
+	put_close(j, '}');
+}
+
+/* One of the two layouts. */
+static void put_stats(struct json *j, const char *name,
+		      const struct e4df_outcome *o,
+		      const struct e4df_stats *stats,
+		      const struct e4df_readcost *cost)
+{
+	unsigned int block_size = o->block_size;
+	char score[FORMAT_SIZE];
+
 	put_open(j, name, '{');
 	put_number(j, "files", stats->files);
 	put_number(j, "fragmented_files", stats->fragmented);
@@ -145,7 +166,20 @@ static void put_stats(struct json *j, const char *name,
 	put_number(j, "free_runs", stats->free_runs);
 	put_number(j, "largest_free_run", stats->largest_free * block_size);
 	put_number(j, "data_end", stats->data_end * block_size);
+	put_read_cost(j, o, o->has_read_cost ? cost : NULL);
 	put_close(j, '}');
+}
+
+static void put_layouts(struct json *j, const struct e4df_outcome *o)
+{
+	if (o)
+		put_stats(j, "before", o, &o->before, &o->read_before);
+	else
+		put_null(j, "before");
+	if (o && o->has_plan)
+		put_stats(j, "after", o, &o->after, &o->read_after);
+	else
+		put_null(j, "after");
 }
 
 /* One member of the plan and the work: null where there was none. */
@@ -262,14 +296,12 @@ static void put_damage(struct json *j, const struct report *report)
 void report_json(FILE *out, const struct report *report)
 {
 	const struct e4df_outcome *o = report->outcome;
-	unsigned int block_size = o ? o->block_size : 0;
 	struct json json = { .out = out }, *j = &json;
 
 	put_open(j, NULL, '{');
 	put_run(j, report);
 	put_filesystem(j, o);
-	put_stats(j, "before", o ? &o->before : NULL, block_size);
-	put_stats(j, "after", o && o->has_plan ? &o->after : NULL, block_size);
+	put_layouts(j, o);
 	put_plan(j, report);
 	put_skipped(j, o);
 	put_worst(j, o);

@@ -55,6 +55,34 @@ static void print_count(FILE *out, const char *name, __u64 before,
 	print_row(out, name, a, after ? b : NULL);
 }
 
+static const char *format_seconds(char buf[FORMAT_SIZE], __u64 nsec)
+{
+	__u64 tenths = nsec / 100000000;
+
+	snprintf(buf, FORMAT_SIZE, "%llu.%llu s", (ull)(tenths / 10),
+		 (ull)(tenths % 10));
+	return buf;
+}
+
+/* What reading all files takes, by the model. */
+static void print_read_cost(FILE *out, const struct e4df_outcome *o)
+{
+	const struct e4df_readcost *a = &o->read_before, *b = &o->read_after;
+	int both = o->has_plan;
+	char x[FORMAT_SIZE], y[FORMAT_SIZE];
+
+	if (!o->has_read_cost)
+		return;
+	print_count(out, "Read requests", a->requests,
+		    both ? &b->requests : NULL);
+	print_count(out, "Read seeks", a->seeks, both ? &b->seeks : NULL);
+	print_row(out, "Seek distance",
+		  format_size(x, report_bytes(o, a->distance)),
+		  both ? format_size(y, report_bytes(o, b->distance)) : NULL);
+	print_row(out, "Read time", format_seconds(x, a->nsec),
+		  both ? format_seconds(y, b->nsec) : NULL);
+}
+
 static void print_table(FILE *out, const struct report *report)
 {
 	const struct e4df_outcome *o = report->outcome;
@@ -85,6 +113,7 @@ static void print_table(FILE *out, const struct report *report)
 	print_row(out, "End of data",
 		  format_size(x, a->data_end * o->block_size),
 		  both ? format_size(y, b->data_end * o->block_size) : NULL);
+	print_read_cost(out, o);
 }
 
 static void print_skipped(FILE *out, const struct e4df_stats *stats)

@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The order of readdir that the library computes, against what a kernel (6.18)
+# has listed for the same images; tests/kernel/names.sh asks the one that runs.
+# With RECORD=1 and root this prints the list below anew.
+
+. "${0%/*}/../lib.sh"
+
+printf %0200d 1 >text # too long to be within an inode
+
+# make MKE2FS-OPTION...
+# Directories that may be within inodes, of one block, and of more blocks with long names; the bytes of
+# some are above 127. A directory with an index is made by e2fsck -D.
+make()
+{
+	local dir n
+
+	mkimg img 16M -N 512 "$@"
+	{
+		for dir in small large small/below; do
+			echo "mkdir $dir"
+			for n in {1..9}; do
+				echo "write text $dir/file$n"
+				echo "write text $dir/$(printf '\303\244%d\377' "$n")"
+			done
+		done
+		echo "mkdir tiny"
+		for n in {1..4}; do
+			echo "write text tiny/$n"
+		done
+		for n in {10..60}; do
+			echo "write text large/long.$(printf "%0${n}d" "$n")"
+		done
+	} >commands
+	debugfs -w -f commands img >/dev/null 2>debugfs.err
+	[ "$(wc -l <debugfs.err)" = 1 ] || fail "$(cat debugfs.err)"
+}
+
+# check WHAT WANTED
+# Leaves the order of the inodes in order.WHAT.
+check()
+{
+	"$TOOLS/names" img >"order.$1"
+	[ "$(wc -l <"order.$1")" -gt 100 ] || fail "few inodes: $1"
+	if [ -n "${RECORD-}" ]; then
+		mkdir -p mnt
+		mount -o loop,ro img mnt
+		"$TOOLS/names" -k mnt >listed
+		unmount mnt
+		awk 'NR == FNR { has[$1]; next } $1 in has' "order.$1" listed |
+			cksum | sed "s/^/$1 /"
+		return
+	fi
+	assert_clean img
+	assert_eq "$(awk -v what="$1" '$1 == what { print $2, $3 }' wanted)" \
+		"$(cksum <"order.$1")" "the order of: $1"
+}
+
+cat >wanted <<'END'
+legacy-1-linear 1645957494 369
+legacy-1-indexed 4208875407 369
+legacy-2-linear 908201627 369
+legacy-2-indexed 4017407445 369
+half_md4-1-linear 923884821 369
+half_md4-1-indexed 2507766373 369
+half_md4-2-linear 536432808 369
+half_md4-2-indexed 2019333596 369
+tea-1-linear 3413025685 369
+tea-1-indexed 4029568415 369
+tea-2-linear 107292789 369
+tea-2-indexed 2303582179 369
+blocks-4k 2507766373 369
+no-index 219803381 369
+inline 3099120017 366
+indexed-before-tea 1330093769 369
+END
+
+for hash in legacy half_md4 tea; do
+	for flags in 1 2; do
+		make -b 1024
+		tune2fs -E hash_alg=$hash img >/dev/null
+		fsdebug img "set_super_value flags $flags" >/dev/null
+		check $hash-$flags-linear
+		e2fsck -fyD img >/dev/null 2>&1 || :
+		check $hash-$flags-indexed
+		! cmp -s order.$hash-$flags-linear order.$hash-$flags-indexed ||
+			fail "an index makes no difference"
+	done
+	! cmp -s order.$hash-1-indexed order.$hash-2-indexed ||
+		fail "$hash: signs make no difference"
+done
+make -b 4096
+check blocks-4k
+make -b 1024 -O ^dir_index
+check no-index
+make -b 1024 -O inline_data
+check inline
+make -b 1024
+e2fsck -fyD img >/dev/null 2>&1 || :
+tune2fs -E hash_alg=tea img >/dev/null
+check indexed-before-tea
