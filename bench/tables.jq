@@ -46,6 +46,23 @@ def ratio_table:
 
 def notes: .[] | select(.note) | "", "\(.what): \(.note)";
 
+# A column for each kind: seconds by those of dd, and excess runs left.
+def summary:
+	map(select(.group == "kind")) as $rows
+	| ($rows | map(.image) | unique) as $images
+	| def cell($what):
+		. as $image
+		| $rows | map(select(.image == $image and .what == $what)) | .[0]
+		| if . == null then "-"
+		  elif .figures.wall == null and .what != "before" then "failed"
+		  else "\(.to_dd.wall | fixed(2)); \(.figures.excess_runs.median
+			| fixed(0))" end;
+	"", "## Seconds by those of dd; excess runs left", "",
+	($rows | reduce .[].what as $what ([];
+		if index($what) then . else . + [$what] end)
+	| map(. as $what | [$what] + ($images | map(cell($what))))
+	| table([""] + $images));
+
 def kind_section:
 	(map(select(.what == "before")) | .[0].figures) as $before
 	| "", "## \(.[0].image), \(.[0].bytes | size)", "",
@@ -102,6 +119,7 @@ def profile_section($title):
 "- load: \($m.load)",
 (if $m.note != "" then "- \($m.note)" else empty end),
 (.skipped[] | "- skipped: \(.)"),
+(.rows | summary),
 (.rows | map(select(.group == "kind")) | [group_by([.image, .bytes])[]]
 	| .[] | kind_section),
 (.rows | map(select(.group == "growth")) | select(length > 0)
