@@ -93,6 +93,10 @@ sed 's/"cpu": "a"/"cpu": "b"/; s/"seed": 1/"seed": 2/' old >new
 compare 0
 assert_grep '^compare: the runs differ in: cpu, seed$' err
 
+sed 's/"seed": 1/"bytes": 1/' old >new
+compare 8
+assert_grep '^compare: the two were made with another --size$' err
+
 # -- malformed
 
 # malformed MESSAGE, of the file new
