@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# jq -n -f: all parts, to results.json.  A row has each figure also as a ratio
-# to that of dd in the same run.
+# jq -n -r -f: all parts, to results.json, a row on each line.  A row has each
+# figure also as a ratio to that of dd in the same run.
 
 def round4: . * 10000 | round / 10000;
 
@@ -22,6 +22,11 @@ def with_ratios($all):
 			| from_entries)
 	  else . end;
 
+def lines:
+	if type == "array" and length > 0 then
+		"[\n" + (map(tojson) | join(",\n")) + "\n]"
+	else tojson end;
+
 ($rows[0] + ($scan[0] | scan_rows)) as $all
 | {
 	version: 1,
@@ -38,3 +43,5 @@ def with_ratios($all):
 		| map({ of: .[0], percent: (.[1] | tonumber),
 			function: .[2] }))
 }
+| "{\n" + (to_entries | map("\(.key | tojson): \(.value | lines)")
+	| join(",\n")) + "\n}"

@@ -12,9 +12,11 @@ def fixed($digits):
 	end;
 
 def mib: if . == null then "-" else . / 1048576 | fixed(1) end;
+def kib: if . == null then "-" else . / 1024 | fixed(1) end;
 def seconds:
 	if . == null then "-"
-	else "\(.median | fixed(2)) (\(.low | fixed(2))..\(.high | fixed(2)))" end;
+	else "\(.median | fixed(2)) "
+		+ "(\(.low | fixed(2))..\(.high | fixed(2)))" end;
 def row: "| " + join(" | ") + " |";
 def table($head): ($head | row), ($head | map("---") | row), (.[] | row);
 def size:
@@ -28,7 +30,7 @@ def figures_table:
 		($f.write_bytes.median | mib),
 		($f.write_requests.median | fixed(0)),
 		($f.flushes.median | fixed(0)),
-		($f.peak_kib.median | if . then . / 1024 else null end | fixed(1)),
+		($f.peak_kib.median | kib),
 		($f.excess_runs.median | fixed(0)),
 		($f.fragmented_files.median | fixed(0)),
 		($f.free_runs.median | fixed(0))]
@@ -38,8 +40,9 @@ def figures_table:
 		"fragmented files", "free runs"]);
 
 def ratio_table:
-	map(select(.to_dd) | .to_dd as $f | [.what, ($f.wall, $f.cpu, $f.read_bytes,
-		$f.read_requests, $f.write_bytes, $f.write_requests, $f.flushes,
+	map(select(.to_dd) | .to_dd as $f | [.what, ($f.wall, $f.cpu,
+		$f.read_bytes, $f.read_requests,
+		$f.write_bytes, $f.write_requests, $f.flushes,
 		$f.peak_kib | fixed(2))])
 	| table(["by dd", "wall", "CPU", "bytes read", "reads",
 		"bytes written", "writes", "flushes", "peak"]);
@@ -52,7 +55,8 @@ def summary:
 	| ($rows | map(.image) | unique) as $images
 	| def cell($what):
 		. as $image
-		| $rows | map(select(.image == $image and .what == $what)) | .[0]
+		| $rows
+		| map(select(.image == $image and .what == $what)) | .[0]
 		| if . == null then "-"
 		  elif .figures.wall == null and .what != "before" then "failed"
 		  else "\(.to_dd.wall | fixed(2)); \(.figures.excess_runs.median
@@ -66,7 +70,9 @@ def summary:
 def kind_section:
 	(map(select(.what == "before")) | .[0].figures) as $before
 	| "", "## \(.[0].image), \(.[0].bytes | size)", "",
-	"\($before.files.median) files, \($before.fragmented_files.median) of them fragmented, these of \($before.fragmented_bytes.median | mib) MiB.",
+	"\($before.files.median) files, \($before.fragmented_files.median) "
+	+ "of them fragmented, these of "
+	+ "\($before.fragmented_bytes.median | mib) MiB.",
 	"", figures_table, "", ratio_table, notes;
 
 def growth_section:
@@ -76,7 +82,7 @@ def growth_section:
 		(if $f.wall then $f.wall.median / (.bytes / 1073741824)
 		 else null end | fixed(2)),
 		(.to_dd.wall | fixed(2)),
-		($f.peak_kib.median | if . then . / 1024 else null end | fixed(1))])
+		($f.peak_kib.median | kib)])
 	| map(select(.[1] != "before"))
 	| table(["size", "", "wall s", "CPU s", "s for each GiB", "wall by dd",
 		"peak MiB"]));
@@ -84,19 +90,19 @@ def growth_section:
 def memory_section:
 	"", "## The same image in memory: what the software costs", "",
 	(map(.figures as $f | [.what, ($f.wall | seconds), ($f.cpu | seconds),
-		($f.peak_kib.median / 1024 | fixed(1))])
+		($f.peak_kib.median | kib)])
 	| table(["", "wall s", "CPU s", "peak MiB"]));
 
 def scan_section:
 	"", "## Looking only (-c)", "",
 	(map(.figures as $f | [.image, .what, ($f.wall | seconds),
 		($f.cpu | seconds), ($f.read_bytes.median | mib),
-		($f.peak_kib.median / 1024 | fixed(1)),
+		($f.peak_kib.median | kib),
 		(.wall_to_raw | fixed(2))])
 	| table(["image", "", "wall s", "CPU s", "read MiB", "peak MiB",
 		"wall by raw"]));
 
-def top: map("`\(.function)` (\(.percent) %)") | .[:3] | join(", ");
+def top: map(select(.function != "all")) | map("`\(.function)` (\(.percent) %)") | .[:3] | join(", ");
 
 def profile_section($title):
 	. as $all
@@ -105,17 +111,25 @@ def profile_section($title):
 	| $all
 	| map(select(.of == $of))
 	| "", "### \($of): \($title)", "", "Most: \(top).", "",
-	(map(["\(.percent)", .where // "", "`\(.function)`"])
+	(map(["\(.percent)", .where // "",
+		if .function == "all" then "all of it"
+		else "`\(.function)`" end])
 	| table(["%", "", "function"]));
 
 .machine as $m | .settings as $set
 | "# Results", "",
-"Made by bench/run from results.json; bench/README says what the rows and figures are.  Medians of \($set.runs), and in brackets the lowest and the highest.",
+"Made by bench/run, like results.json; bench/README says what the rows and "
++ "figures are.  Medians of \($set.runs), and in brackets the lowest and the "
++ "highest.",
 "", "\(.program), \(.date), seed \($set.seed).", "",
-"- CPU: \($m.cpu), \($m.cores) cores\(if $m.virtual then ", a virtual machine" else "" end)",
+"- CPU: \($m.cpu), \($m.cores) cores"
++ (if $m.virtual then ", a virtual machine" else "" end),
 "- RAM: \($m.ram_mib) MiB",
-"- disk: \($m.disk)\(if $m.rotational then ", rotational as the kernel has it" else "" end); images on loop devices with direct I/O, on \($m.host_fs)",
-"- kernel: \($m.kernel); e2fsprogs \($m.e2fsprogs); xfsprogs \($m.xfsprogs)",
+"- disk: \($m.disk)"
++ (if $m.rotational then ", rotational as the kernel has it" else "" end)
++ "; images on loop devices with direct I/O, on \($m.host_fs)",
+"- kernel: \($m.kernel); e2fsprogs \($m.e2fsprogs); "
++ "xfsprogs \($m.xfsprogs)",
 "- load: \($m.load)",
 (if $m.note != "" then "- \($m.note)" else empty end),
 (.skipped[] | "- skipped: \(.)"),
@@ -130,4 +144,5 @@ def profile_section($title):
 	| scan_section),
 "", "## What the time goes for",
 (.profile | profile_section("CPU time, the kernel with it")),
-(.instructions | profile_section("instructions of the program, on the image of bench/counts"))
+(.instructions | profile_section("instructions of the program, "
+	+ "on the image of bench/counts"))

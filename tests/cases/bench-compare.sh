@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# bench/compare finds what became worse beyond the spread, nothing else, and says
-# what is wrong with a file that bench/run has not written.
+# bench/compare finds what became worse beyond the spread, nothing else, and
+# says what is wrong with a file that bench/run has not written.
 
 . "${0%/*}/../lib.sh"
 
