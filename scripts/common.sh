@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What scripts/demo and scripts/check share (bash).
+# What scripts/demo, scripts/check and bench/run share (bash).
 
 set -eu -o pipefail
 set -m # each command in the background is a process group: see run
@@ -10,6 +10,12 @@ self=${0##*/}
 jobs=$(nproc 2>/dev/null || echo 2)
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/e4offdefrag-$self.XXXXXX")
 child=
+
+# What a script has to give back at its end, before its files go.
+release()
+{
+	:
+}
 
 cleanup()
 {
@@ -27,7 +33,8 @@ cleanup()
 		done
 	fi
 	cd /
-	rm -rf "$tmp"
+	release || :
+	rm -rf --one-file-system "$tmp"
 	exit $status
 }
 trap cleanup EXIT

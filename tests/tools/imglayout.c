@@ -14,6 +14,9 @@
  *
  * With -b the number of each block of data, a line each.
  *
+ * With -f the size of a block, and then for each file of more than one run the
+ * first block and the length of all extents, in any order.
+ *
  * With -s a digest of the superblock without what says how much is free and
  * when that was written.
  *
@@ -47,6 +50,7 @@ struct subject {
 	blk64_t low;			/* of all blocks of data */
 	blk64_t high;
 	bool is_listed; /* each block is printed */
+	bool has_lines; /* each extent is printed */
 	int depth;	/* of the tree */
 };
 
@@ -74,6 +78,9 @@ static void add_run(struct subject *sub, blk64_t pblk, blk64_t len)
 	sub->blocks += len;
 	for (blk64_t i = 0; sub->is_listed && i < len; i++)
 		printf("%llu\n", (unsigned long long)(pblk + i));
+	if (sub->has_lines)
+		printf("%llu %llu\n", (unsigned long long)pblk,
+		       (unsigned long long)len);
 	sub->next = pblk + len;
 	if (pblk < sub->low)
 		sub->low = pblk;
@@ -240,6 +247,16 @@ static void show_blocks(struct subject *sub)
 		add_all(sub);
 }
 
+static void show_fragmented(struct subject *sub)
+{
+	if (is_internal(sub->fs->super, sub->ino))
+		return;
+	add_all(sub);
+	sub->has_lines = sub->runs > 1;
+	if (sub->has_lines)
+		add_all(sub);
+}
+
 static void show_raw(struct subject *sub)
 {
 	if (!is_quota(sub->fs, sub->ino)) /* they follow i_blocks */
@@ -293,22 +310,25 @@ int main(int argc, char **argv)
 	ext2_filsys fs;
 
 	initialize_ext2_error_table();
-	while ((opt = getopt(argc, argv, "brs")) != -1) {
+	while ((opt = getopt(argc, argv, "bfrs")) != -1) {
 		if (opt == '?')
 			return EXIT_FAILURE;
 		mode = opt;
 	}
 	if (optind != argc - 1)
-		die("usage: imglayout [-b | -r | -s] IMAGE");
+		die("usage: imglayout [-b | -f | -r | -s] IMAGE");
 	must(ext2fs_open(argv[optind], EXT2_FLAG_64BITS, 0, 0, unix_io_manager,
 			 &fs),
 	     argv[optind], 0);
 	must(ext2fs_read_inode_bitmap(fs), argv[optind], 0);
+	if (mode == 'f')
+		printf("%u\n", fs->blocksize);
 	if (mode == 's')
 		printf("%016llx\n", (unsigned long long)raw_super(fs));
 	else
 		show_all(fs, mode == 'r' ? show_raw :
 			     mode == 'b' ? show_blocks :
+			     mode == 'f' ? show_fragmented :
 					   show_layout);
 	ext2fs_close_free(&fs);
 	return fflush(stdout) || ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
