@@ -102,7 +102,9 @@ def scan_section:
 	| table(["image", "", "wall s", "CPU s", "read MiB", "peak MiB",
 		"wall by raw"]));
 
-def top: map(select(.function != "all")) | map("`\(.function)` (\(.percent) %)") | .[:3] | join(", ");
+def top:
+	map(select(.function != "all") | "`\(.function)` (\(.percent) %)")
+	| .[:3] | join(", ");
 
 def profile_section($title):
 	. as $all
