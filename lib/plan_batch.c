@@ -406,7 +406,7 @@ static errcode_t release_tree(struct batcher *b, const struct dirty *d)
 
 	for (__u32 i = 0; i < d->tree && !err; i++) {
 		blk64_t blk = d->old[d->data + i].pblk;
-		const struct e4df_node *n = space_owner(&b->space, blk);
+		const struct e4df_span *n = space_owner(&b->space, blk);
 
 		if (!n || n->owner != d->inode)
 			continue; /* reserved by a window meanwhile */
@@ -603,7 +603,7 @@ static errcode_t settle_pending(struct batcher *b)
 		blk64_t end = at + b->pending.v[i].len;
 
 		while (at < end && !err) {
-			const struct e4df_node *n = space_owner(&b->space, at);
+			const struct e4df_span *n = space_owner(&b->space, at);
 			blk64_t stop = n ? n->key + n->len : at + 1;
 
 			if (stop > end)

@@ -206,7 +206,7 @@ static errcode_t list_parts(struct whole *w)
 /* Is all of it in one hole? */
 static int is_hole(const struct space *holes, blk64_t start, blk64_t len)
 {
-	const struct e4df_node *n = e4df_treap_floor(&holes->free_at, start);
+	const struct e4df_span *n = e4df_spans_floor(&holes->free_at, start);
 
 	return n && n->key + n->len >= start + len;
 }
@@ -220,7 +220,7 @@ static blk64_t cost_of(const struct batcher *b, const struct part *part,
 {
 	blk64_t at = start, end = start + part->len + part->tree;
 	blk64_t cost = 2 * (end - start);
-	const struct e4df_node *n = space_next(&b->space, at);
+	const struct e4df_span *n = space_next(&b->space, at);
 
 	while (n && n->key < end) {
 		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
@@ -231,7 +231,7 @@ static blk64_t cost_of(const struct batcher *b, const struct part *part,
 			cost -= 2 * (stop - at);
 		else
 			cost += stop - at;
-		n = e4df_treap_ceil(&b->space.used, n->key + n->len);
+		n = e4df_spans_ceil(&b->space.used, n->key + n->len);
 	}
 	return cost;
 }
@@ -280,8 +280,8 @@ static int find_place(const struct whole *w, const struct part *part,
 		      blk64_t *ret)
 {
 	blk64_t need = (blk64_t)part->len + part->tree, best = NEVER, own;
-	const struct e4df_treap *by = &w->holes.free_by;
-	const struct e4df_node *n = e4df_treap_ceil(by, need);
+	const struct e4df_spans *by = &w->holes.free_by;
+	const struct e4df_span *n = e4df_spans_ceil(by, need);
 
 	if (part->behind && is_hole(&w->holes, part->behind, need)) {
 		*ret = part->behind;
@@ -294,13 +294,13 @@ static int find_place(const struct whole *w, const struct part *part,
 
 		offer(w->b, part, start, &best, ret);
 		offer(w->b, part, start + len - need, &best, ret);
-		n = e4df_treap_after(by, len, start);
+		n = e4df_spans_after(by, len, start);
 	}
 	return best < NEVER;
 }
 
 /* What it costs that a range which was to stay does not. */
-static blk64_t window_price(const struct whole *w, const struct e4df_node *n,
+static blk64_t window_price(const struct whole *w, const struct e4df_span *n,
 			    blk64_t need)
 {
 	const struct file *f;
@@ -328,17 +328,17 @@ struct search {
 static blk64_t slide(const struct whole *w, struct search *s, blk64_t at,
 		     blk64_t end)
 {
-	const struct e4df_node *lo, *hi;
+	const struct e4df_span *lo, *hi;
 	blk64_t sum = 0;
 
-	lo = hi = e4df_treap_ceil(&w->holes.used, at);
+	lo = hi = e4df_spans_ceil(&w->holes.used, at);
 	while (at + s->need <= end) {
 		while (hi && hi->key < at + s->need) {
 			if (!s->left)
 				return at;
 			s->left--;
 			sum += window_price(w, hi, s->need);
-			hi = e4df_treap_ceil(&w->holes.used, hi->key + hi->len);
+			hi = e4df_spans_ceil(&w->holes.used, hi->key + hi->len);
 		}
 		if (sum < s->best) {
 			s->best = sum;
@@ -349,7 +349,7 @@ static blk64_t slide(const struct whole *w, struct search *s, blk64_t at,
 		if (lo->key < at + s->need)
 			sum -= window_price(w, lo, s->need);
 		at = lo->key + lo->len;
-		lo = e4df_treap_ceil(&w->holes.used, at);
+		lo = e4df_spans_ceil(&w->holes.used, at);
 		if (hi && hi->key < at)
 			hi = lo;
 	}
@@ -390,7 +390,7 @@ static void search(struct whole *w, struct search *s)
 		blk64_t at = area->start;
 
 		if (!is_all && !i && w->cursor > at) {
-			const struct e4df_node *n =
+			const struct e4df_span *n =
 				space_owner(&w->holes, w->cursor);
 
 			at = n ? n->key + n->len : w->cursor;
@@ -412,7 +412,7 @@ static errcode_t make_hole(struct whole *w, blk64_t need, blk64_t *ret,
 	*is_found = s.best < NEVER;
 	*ret = at = s.start;
 	while (*is_found && !err && at < *ret + need) {
-		const struct e4df_node *n = space_next(&w->holes, at);
+		const struct e4df_span *n = space_next(&w->holes, at);
 
 		if (!n || n->key >= *ret + need)
 			break;
