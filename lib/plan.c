@@ -260,15 +260,18 @@ static __u64 count_excess(const struct batcher *b)
 static errcode_t keep_pass(struct e4df_plan *plan, struct batcher *b,
 			   struct e4df_map *map)
 {
+	struct e4df_runs unused = E4DF_RUNS_INIT;
 	errcode_t err = e4df_grow(&plan->batches, &plan->alloc,
 				  plan->count + b->batch_count,
 				  sizeof(*plan->batches));
 
-	for (size_t i = 0; i < b->batch_count && !err; i++) {
-		err = e4df_map_prepare(map, &b->batches[i]);
-		if (!err)
-			e4df_map_apply(map, &b->batches[i]);
-	}
+	if (!err)
+		err = space_list_free(&b->space, e4df_map_areas(b->map),
+				      b->bits, &unused);
+	if (!err)
+		err = e4df_map_apply_all(map, b->batches, b->batch_count,
+					 &unused);
+	e4df_runs_free(&unused);
 	if (err)
 		return err;
 	memcpy(plan->batches + plan->count, b->batches,

@@ -133,8 +133,12 @@ int space_find_last(const struct space *space, blk64_t len, blk64_t *ret);
 int space_find_rear(const struct space *space, blk64_t len, blk64_t *ret,
 		    blk64_t *ret_len);
 
-/* The free blocks, in blocks where a unit is 2^bits of them. */
-errcode_t space_list_free(const struct space *space, unsigned int bits,
+/*
+ * What no file uses in the areas, in blocks where a unit is 2^bits of them.
+ * Returns ENOMEM.
+ */
+errcode_t space_list_free(const struct space *space,
+			  const struct e4df_runs *areas, unsigned int bits,
 			  struct e4df_runs *ret);
 
 /* plan_mapping.c */

@@ -213,16 +213,29 @@ int space_find_rear(const struct space *space, blk64_t len, blk64_t *ret,
 	return 1;
 }
 
-errcode_t space_list_free(const struct space *space, unsigned int bits,
+/* What is reserved or pending still is not in use, whatever became of it. */
+errcode_t space_list_free(const struct space *space,
+			  const struct e4df_runs *areas, unsigned int bits,
 			  struct e4df_runs *ret)
 {
-	const struct e4df_span *n = e4df_spans_ceil(&space->free_at, 0);
+	const struct e4df_span *n = e4df_spans_ceil(&space->used, 0);
 	struct e4df_runs out = E4DF_RUNS_INIT;
-	errcode_t err = e4df_runs_reserve(&out, space->free_at.count);
+	errcode_t err = 0;
 
-	while (n && !err) {
-		err = e4df_runs_push(&out, n->key << bits, n->len << bits);
-		n = e4df_spans_ceil(&space->free_at, n->key + n->len);
+	for (size_t i = 0; i < areas->count && !err; i++) {
+		blk64_t at = areas->v[i].start, end = at + areas->v[i].len;
+
+		for (; n && n->key < end && !err;
+		     n = e4df_spans_next(&space->used, n)) {
+			if (n->owner >= OWNER_FILES)
+				continue;
+			err = e4df_runs_push(&out, at << bits,
+					     (n->key - at) << bits);
+			at = n->key + n->len;
+		}
+		if (!err)
+			err = e4df_runs_push(&out, at << bits,
+					     (end - at) << bits);
 	}
 	if (err)
 		e4df_runs_free(&out);
