@@ -37,8 +37,8 @@ static errcode_t init_file(struct batcher *b, __u32 index)
 	return 0;
 }
 
-errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
-		       const struct e4df_policy *policy)
+errcode_t batcher_init_files(struct batcher *b, const struct e4df_map *map,
+			     const struct e4df_policy *policy)
 {
 	__u32 count = e4df_map_count(map);
 	errcode_t err = 0;
@@ -63,7 +63,20 @@ errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
 		return ENOMEM;
 	for (__u32 i = 0; i < count && !err; i++)
 		err = init_file(b, i);
-	return err ? err : space_init(&b->space, b->map);
+	return err;
+}
+
+errcode_t batcher_init_space(struct batcher *b)
+{
+	return space_init(&b->space, b->map);
+}
+
+errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
+		       const struct e4df_policy *policy)
+{
+	errcode_t err = batcher_init_files(b, map, policy);
+
+	return err ? err : batcher_init_space(b);
 }
 
 /* Forgets the open batch's changes and the layouts before them. */

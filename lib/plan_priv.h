@@ -167,6 +167,10 @@ errcode_t mapping_name(const struct batcher *b, __u32 inode,
 /* plan_batch.c */
 errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
 		       const struct e4df_policy *policy);
+/* The same in two steps: without space there is nothing to change yet. */
+errcode_t batcher_init_files(struct batcher *b, const struct e4df_map *map,
+			     const struct e4df_policy *policy);
+errcode_t batcher_init_space(struct batcher *b);
 void batcher_release(struct batcher *b);
 /* The file's data extents as planned so far. */
 const struct e4df_extent *batcher_layout(const struct batcher *b, __u32 inode);
