@@ -504,16 +504,22 @@ void e4df_map_measure(const struct e4df_map *map, __u32 index,
 	ret->allocated = (clusters + inode->tree) << bits;
 }
 
-errcode_t e4df_map_prepare(struct e4df_map *map, const struct e4df_batch *batch)
+static errcode_t reserve_extents(struct e4df_map *map,
+				 const struct e4df_batch *batch)
 {
 	size_t need = map->extent_count + batch->extent_count;
-	struct e4df_runs next = E4DF_RUNS_INIT;
-	errcode_t err;
 
 	if (need > UINT32_MAX)
 		return E4DF_ET_OVERFLOW;
-	err = e4df_grow(&map->extents, &map->extent_alloc, need,
-			sizeof(*map->extents));
+	return e4df_grow(&map->extents, &map->extent_alloc, need,
+			 sizeof(*map->extents));
+}
+
+errcode_t e4df_map_prepare(struct e4df_map *map, const struct e4df_batch *batch)
+{
+	struct e4df_runs next = E4DF_RUNS_INIT;
+	errcode_t err = reserve_extents(map, batch);
+
 	if (!err)
 		err = copy_runs(&map->free_blocks, &next);
 	if (!err)
@@ -526,7 +532,7 @@ errcode_t e4df_map_prepare(struct e4df_map *map, const struct e4df_batch *batch)
 	return err;
 }
 
-void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch)
+static void apply_changes(struct e4df_map *map, const struct e4df_batch *batch)
 {
 	for (size_t i = 0; i < batch->change_count; i++) {
 		const struct e4df_change *c = &batch->changes[i];
@@ -543,9 +549,33 @@ void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch)
 		memcpy(map->extents + inode->first, batch->extents + c->first,
 		       need * sizeof(*map->extents));
 	}
+}
+
+void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch)
+{
+	apply_changes(map, batch);
 	e4df_runs_free(&map->free_blocks);
 	map->free_blocks = map->next_free;
 	memset(&map->next_free, 0, sizeof(map->next_free));
+}
+
+errcode_t e4df_map_apply_all(struct e4df_map *map,
+			     const struct e4df_batch *batches, size_t count,
+			     struct e4df_runs *free_blocks)
+{
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < count && !err; i++) {
+		err = reserve_extents(map, &batches[i]);
+		if (!err)
+			apply_changes(map, &batches[i]);
+	}
+	if (err)
+		return err;
+	e4df_runs_free(&map->free_blocks);
+	map->free_blocks = *free_blocks;
+	memset(free_blocks, 0, sizeof(*free_blocks));
+	return 0;
 }
 
 static int is_same_runs(const struct e4df_runs *a, const struct e4df_runs *b)

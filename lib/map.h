@@ -181,6 +181,15 @@ errcode_t e4df_map_prepare(struct e4df_map *map,
 void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch);
 
 /*
+ * Batches in a row, which together leave these blocks free; the list is taken
+ * over.  Each costs only what it changes.  Returns ENOMEM or E4DF_ET_OVERFLOW,
+ * and then the map is only good to be freed.
+ */
+errcode_t e4df_map_apply_all(struct e4df_map *map,
+			     const struct e4df_batch *batches, size_t count,
+			     struct e4df_runs *free_blocks);
+
+/*
  * Do two maps describe the same layout?  What can be read, or is excluded,
  * does not count.
  */

@@ -12,7 +12,7 @@
 #define E4DF_NAMESPACE_PRIV_H
 
 #include "namespace.h"
-#include "treap.h"
+#include "spans.h"
 
 #define NONE UINT32_MAX /* no entry, no directory, no name */
 

@@ -34,7 +34,7 @@ struct reader {
 	const ext2_ino_t *wanted; /* (borrowed) */
 	size_t wanted_count;
 	/* Mutable. */
-	struct e4df_treap inlined; /* directories within their inodes */
+	struct e4df_spans inlined; /* directories within their inodes */
 	char *buf;		   /* (owned) READ_BYTES or a block */
 	__u32 hint;		   /* the index that was found last */
 	/* What is read together. */
@@ -84,7 +84,7 @@ static __u32 find_index(struct reader *r, ext2_ino_t ino)
 static errcode_t add_inlined(struct reader *r, ext2_ino_t ino, __u32 *target)
 {
 	struct e4df_namespace *ns = r->ns;
-	const struct e4df_node *node = e4df_treap_floor(&r->inlined, ino);
+	const struct e4df_span *node = e4df_spans_floor(&r->inlined, ino);
 	__u32 k = (__u32)ns->inlined_count;
 	errcode_t err;
 
@@ -97,7 +97,7 @@ static errcode_t add_inlined(struct reader *r, ext2_ino_t ino, __u32 *target)
 	err = e4df_grow(&ns->inlined, &ns->inlined_alloc, (size_t)k + 1,
 			sizeof(*ns->inlined));
 	if (!err)
-		err = e4df_treap_insert(&r->inlined, ino, 1, k, 0);
+		err = e4df_spans_insert(&r->inlined, ino, 1, k, 0);
 	if (err)
 		return err;
 	ns->inlined[ns->inlined_count++] = ino;
@@ -626,7 +626,7 @@ static errcode_t read_all(struct reader *r)
 
 static void release(struct reader *r)
 {
-	e4df_treap_free(&r->inlined);
+	e4df_spans_free(&r->inlined);
 	free(r->buf);
 	free(r->batch.rules);
 	free(r->parts);
@@ -648,7 +648,7 @@ errcode_t e4df_namespace_read(struct e4df_volume *vol,
 		.sink = e4df_volume_sink(vol),
 		.wanted = wanted,
 		.wanted_count = wanted_count,
-		.inlined = E4DF_TREAP_INIT,
+		.inlined = E4DF_SPANS_INIT,
 	};
 	errcode_t err;
 

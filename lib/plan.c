@@ -260,15 +260,18 @@ static __u64 count_excess(const struct batcher *b)
 static errcode_t keep_pass(struct e4df_plan *plan, struct batcher *b,
 			   struct e4df_map *map)
 {
+	struct e4df_runs unused = E4DF_RUNS_INIT;
 	errcode_t err = e4df_grow(&plan->batches, &plan->alloc,
 				  plan->count + b->batch_count,
 				  sizeof(*plan->batches));
 
-	for (size_t i = 0; i < b->batch_count && !err; i++) {
-		err = e4df_map_prepare(map, &b->batches[i]);
-		if (!err)
-			e4df_map_apply(map, &b->batches[i]);
-	}
+	if (!err)
+		err = space_list_free(&b->space, e4df_map_areas(b->map),
+				      b->bits, &unused);
+	if (!err)
+		err = e4df_map_apply_all(map, b->batches, b->batch_count,
+					 &unused);
+	e4df_runs_free(&unused);
 	if (err)
 		return err;
 	memcpy(plan->batches + plan->count, b->batches,
@@ -310,15 +313,16 @@ static errcode_t try_pass(struct e4df_plan *plan, struct e4df_map *map,
 {
 	struct pass p = { .flags = flags };
 	__u64 before = 0;
-	errcode_t err = batcher_init(&p.batcher, map, policy);
+	errcode_t err = batcher_init_files(&p.batcher, map, policy);
 
 	for (__u32 i = 0; !err && i < e4df_map_count(map); i++)
 		p.batcher.files[i].is_whole = is_whole[i];
-	if (!err) {
+	if (!err)
 		before = count_excess(&p.batcher);
-		if (before)
-			err = run_pass(&p);
-	}
+	if (before)
+		err = batcher_init_space(&p.batcher);
+	if (!err && before)
+		err = run_pass(&p);
 	*is_harmful = !err && has_worse(&p.batcher, is_whole);
 	*is_better = !err && !*is_harmful && before &&
 		     count_excess(&p.batcher) < before;
@@ -359,6 +363,21 @@ static errcode_t one_pass(struct e4df_plan *plan, struct e4df_map *map,
  * Files that stay where they are can have more mapping blocks than they need:
  * the kernel does not take a level away when extents become fewer.
  */
+static errcode_t has_bad_tree(const struct batcher *b, int *ret)
+{
+	errcode_t err = 0;
+
+	*ret = 0;
+	for (__u32 i = 0; i < e4df_map_count(b->map) && !*ret && !err; i++) {
+		int is_best = 1;
+
+		if (e4df_map_inode(b->map, i)->why == E4DF_MOVABLE)
+			err = mapping_check(b, i, &is_best);
+		*ret = !is_best;
+	}
+	return err;
+}
+
 static errcode_t rebuild_trees(struct batcher *b)
 {
 	errcode_t err = 0;
@@ -384,9 +403,14 @@ static errcode_t tree_pass(struct e4df_plan *plan, struct e4df_map *map,
 			   const struct e4df_policy *policy, int *is_better)
 {
 	struct batcher b;
-	errcode_t err = batcher_init(&b, map, policy);
+	int is_any = 0;
+	errcode_t err = batcher_init_files(&b, map, policy);
 
 	if (!err)
+		err = has_bad_tree(&b, &is_any);
+	if (!err && is_any)
+		err = batcher_init_space(&b);
+	if (!err && is_any)
 		err = rebuild_trees(&b);
 	*is_better = !err && b.batch_count;
 	if (*is_better)
@@ -407,9 +431,12 @@ static errcode_t layout_pass(struct e4df_plan *plan, struct e4df_map *map,
 	struct target target = { .v = NULL };
 	struct batcher b;
 	int is_done;
-	errcode_t err = batcher_init(&b, map, policy);
+	errcode_t err = batcher_init_files(&b, map, policy);
 
 	*is_better = 0;
+	if (err || (policy->goal == E4DF_DEFRAG && !count_excess(&b)))
+		goto out;
+	err = batcher_init_space(&b);
 	if (!err)
 		err = layout_measure(&b, &before);
 	if (err ||
@@ -534,15 +561,17 @@ void plan_drop(struct e4df_plan *plan, size_t count)
 /*
  * With layouts, if in the end no file has lost by it; else without.  Both
  * begin with the same map, so that where neither changes anything a second
- * run does not either.
+ * run does not either.  Nor does another round where the layouts stay: the
+ * passes came to an end because none of them changes what is there now.
  */
 static errcode_t one_round(struct e4df_plan *plan, struct e4df_map **map,
-			   const struct e4df_policy *policy, int *is_better)
+			   const struct e4df_policy *policy, int *is_over)
 {
 	size_t count = plan->count;
 	struct e4df_map *copy = NULL;
 	errcode_t err = e4df_map_clone(*map, &copy);
 
+	*is_over = 1;
 	if (!err)
 		err = run_passes(plan, copy, policy, WITH_LAYOUT);
 	if (!err && plan->count > count && !has_lost(*map, copy)) {
@@ -553,9 +582,9 @@ static errcode_t one_round(struct e4df_plan *plan, struct e4df_map **map,
 		if (!err && plan->count > count) {
 			plan_drop(plan, count);
 			err = run_passes(plan, *map, policy, 0);
+			*is_over = plan->count == count;
 		}
 	}
-	*is_better = !err && plan->count > count;
 	return err;
 }
 
@@ -565,7 +594,7 @@ errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
 	struct e4df_plan *plan = calloc(1, sizeof(*plan));
 	struct e4df_policy units = *policy;
 	struct e4df_map *copy = NULL;
-	int is_better = 1;
+	int is_over = 0;
 	int is_ordered = policy->goal != E4DF_DEFRAG || !policy->order_listed;
 	unsigned int bits;
 	errcode_t err;
@@ -579,13 +608,18 @@ errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
 	err = e4df_map_clone(map, &copy);
 	if (!err)
 		err = xattr_pin(copy, policy);
-	while (!err && is_better) {
-		is_better = 0;
+	while (!err && !is_over) {
+		size_t count = plan->count;
+		int is_better = 0;
+
 		if (!is_ordered)
 			err = order_pass(plan, copy, &units, &is_ordered,
 					 &is_better);
 		if (!err && !is_better)
-			err = one_round(plan, &copy, &units, &is_better);
+			err = one_round(plan, &copy, &units, &is_over);
+		/* in another order there may be room for the list */
+		if (!is_ordered && plan->count > count)
+			is_over = 0;
 	}
 	e4df_map_free(copy);
 	if (err)

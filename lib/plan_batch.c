@@ -37,8 +37,8 @@ static errcode_t init_file(struct batcher *b, __u32 index)
 	return 0;
 }
 
-errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
-		       const struct e4df_policy *policy)
+errcode_t batcher_init_files(struct batcher *b, const struct e4df_map *map,
+			     const struct e4df_policy *policy)
 {
 	__u32 count = e4df_map_count(map);
 	errcode_t err = 0;
@@ -63,7 +63,20 @@ errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
 		return ENOMEM;
 	for (__u32 i = 0; i < count && !err; i++)
 		err = init_file(b, i);
-	return err ? err : space_init(&b->space, b->map);
+	return err;
+}
+
+errcode_t batcher_init_space(struct batcher *b)
+{
+	return space_init(&b->space, b->map);
+}
+
+errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
+		       const struct e4df_policy *policy)
+{
+	errcode_t err = batcher_init_files(b, map, policy);
+
+	return err ? err : batcher_init_space(b);
 }
 
 /* Forgets the open batch's changes and the layouts before them. */
@@ -406,7 +419,7 @@ static errcode_t release_tree(struct batcher *b, const struct dirty *d)
 
 	for (__u32 i = 0; i < d->tree && !err; i++) {
 		blk64_t blk = d->old[d->data + i].pblk;
-		const struct e4df_node *n = space_owner(&b->space, blk);
+		const struct e4df_span *n = space_owner(&b->space, blk);
 
 		if (!n || n->owner != d->inode)
 			continue; /* reserved by a window meanwhile */
@@ -603,7 +616,7 @@ static errcode_t settle_pending(struct batcher *b)
 		blk64_t end = at + b->pending.v[i].len;
 
 		while (at < end && !err) {
-			const struct e4df_node *n = space_owner(&b->space, at);
+			const struct e4df_span *n = space_owner(&b->space, at);
 			blk64_t stop = n ? n->key + n->len : at + 1;
 
 			if (stop > end)

@@ -60,7 +60,7 @@ int choose_is_placeable(const struct batcher *b, __u32 inode)
 	const struct file *f = &b->files[inode];
 
 	return f->ideal == 1 && !f->is_waiting &&
-	       e4df_treap_longest(&b->space.free_at) >= f->blocks;
+	       e4df_spans_longest(&b->space.free_at) >= f->blocks;
 }
 
 /*
@@ -70,7 +70,7 @@ int choose_is_placeable(const struct batcher *b, __u32 inode)
  * free run holds it, in pieces, and again to be whole.  What many own costs a
  * block of each of their inode tables.
  */
-static blk64_t cost_of(const struct batcher *b, const struct e4df_node *n,
+static blk64_t cost_of(const struct batcher *b, const struct e4df_span *n,
 		       blk64_t len, blk64_t blocks)
 {
 	const struct file *f;
@@ -91,7 +91,7 @@ static blk64_t cost_of(const struct batcher *b, const struct e4df_node *n,
 	}
 	if (f->blocks > blocks || f->ideal > 1)
 		return NEVER;
-	if (e4df_treap_longest(&b->space.free_at) < f->blocks) {
+	if (e4df_spans_longest(&b->space.free_at) < f->blocks) {
 		if (f->is_whole)
 			return NEVER;
 		len *= 3;
@@ -109,7 +109,7 @@ static blk64_t window_cost(const struct batcher *b, __u32 inode,
 			   int *must_clear)
 {
 	blk64_t cost = len, at = start, end = start + len;
-	const struct e4df_node *n = space_next(&b->space, at);
+	const struct e4df_span *n = space_next(&b->space, at);
 
 	*must_clear = 0;
 	while (n && n->key < end && cost < limit) {
@@ -126,7 +126,7 @@ static blk64_t window_cost(const struct batcher *b, __u32 inode,
 			*must_clear = 1;
 		}
 		at = stop;
-		n = e4df_treap_ceil(&b->space.used, at);
+		n = e4df_spans_ceil(&b->space.used, at);
 	}
 	return cost;
 }
@@ -189,7 +189,7 @@ static errcode_t list_obstacles(const struct batcher *b, blk64_t from,
 				struct obstacle **ret, __u32 *ret_count)
 {
 	struct obstacle *v = malloc(WINDOW_RANGES * sizeof(*v));
-	const struct e4df_node *n = e4df_treap_ceil(&b->space.used, from);
+	const struct e4df_span *n = e4df_spans_ceil(&b->space.used, from);
 	__u32 count = 0;
 
 	if (!v)
@@ -200,7 +200,7 @@ static errcode_t list_obstacles(const struct batcher *b, blk64_t from,
 			.end = n->key + n->len,
 			.cost = cost_of(b, n, n->len, blocks),
 		};
-		n = e4df_treap_ceil(&b->space.used, n->key + n->len);
+		n = e4df_spans_ceil(&b->space.used, n->key + n->len);
 	}
 	*ret = v;
 	*ret_count = count;
@@ -250,7 +250,7 @@ static errcode_t try_windows(struct batcher *b, blk64_t goal, blk64_t blocks,
 		blk64_t at = area->start, end = at + area->len;
 
 		if (!i && goal > at && goal < end) {
-			const struct e4df_node *n =
+			const struct e4df_span *n =
 				space_owner(&b->space, goal);
 
 			at = n ? n->key + n->len : goal;
@@ -327,8 +327,8 @@ static void try_pieces(const struct batcher *b, __u32 inode, struct place *best)
 {
 	const struct file *f = &b->files[inode];
 	__u32 runs = e4df_extents_runs(batcher_layout(b, inode), f->data);
-	const struct e4df_node *n =
-		e4df_treap_floor(&b->space.free_by, UINT64_MAX);
+	const struct e4df_span *n =
+		e4df_spans_floor(&b->space.free_by, UINT64_MAX);
 	struct place all = { .cost = f->blocks };
 	blk64_t left = f->blocks;
 
@@ -337,7 +337,7 @@ static void try_pieces(const struct batcher *b, __u32 inode, struct place *best)
 
 		all.piece[all.count++] = (struct e4df_range){ n->len, len };
 		left -= len;
-		n = e4df_treap_before(&b->space.free_by, n->key, n->len);
+		n = e4df_spans_before(&b->space.free_by, n->key, n->len);
 	}
 	if (!left && all.cost < best->cost)
 		*best = all;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "treap.h"
+#include "spans.h"
 
 #define NEAR_BYTES   (128 << 10) /* a reader's window: no seek within it */
 #define ORDERLY	     90		 /* percent of the files behind the last one */
@@ -257,7 +257,7 @@ struct compaction {
 	struct target *t;
 	struct keyed *moving; /* (owned) largest first */
 	__u32 moving_count;
-	struct e4df_treap holes; /* by length, as struct space has them */
+	struct e4df_spans holes; /* by length, as struct space has them */
 	blk64_t total, left;	 /* blocks of all, and of what found no hole */
 };
 
@@ -299,7 +299,7 @@ static errcode_t list_holes(struct compaction *c, blk64_t end,
 		err = e4df_runs_update(&front, kept,
 				       &(struct e4df_runs)E4DF_RUNS_INIT);
 	for (size_t i = 0; i < front.count && !err; i++)
-		err = e4df_treap_insert(&c->holes, front.v[i].len,
+		err = e4df_spans_insert(&c->holes, front.v[i].len,
 					front.v[i].start, 0, 0);
 	e4df_runs_free(&front);
 	return err;
@@ -313,23 +313,23 @@ static errcode_t fill_holes(struct compaction *c)
 
 	for (__u32 i = 0; i < c->moving_count && !err; i++) {
 		__u32 inode = c->moving[i].inode, tree;
-		const struct e4df_node *n;
-		struct e4df_node hole;
+		const struct e4df_span *n;
+		struct e4df_span hole;
 		blk64_t need;
 
 		err = pack_tree(c->b, inode, &tree);
 		need = c->b->files[inode].blocks + (blk64_t)tree;
-		n = e4df_treap_ceil(&c->holes, need);
+		n = e4df_spans_ceil(&c->holes, need);
 		if (err || !n || c->b->files[inode].ideal > 1) {
 			c->moving[left++] = c->moving[i];
 			c->left += need;
 			continue;
 		}
 		hole = *n;
-		e4df_treap_erase(&c->holes, hole.key, hole.len);
+		e4df_spans_erase(&c->holes, hole.key, hole.len);
 		err = target_place(c->t, c->b, inode, hole.len, tree);
 		if (!err && hole.key > need)
-			err = e4df_treap_insert(&c->holes, hole.key - need,
+			err = e4df_spans_insert(&c->holes, hole.key - need,
 						hole.len + need, 0, 0);
 	}
 	c->moving_count = left;
@@ -418,7 +418,7 @@ static errcode_t make_compact(struct target *t, const struct batcher *b)
 		if (!err)
 			err = pack_all(t, b, list, count);
 	}
-	e4df_treap_free(&c.holes);
+	e4df_spans_free(&c.holes);
 	e4df_runs_free(&kept);
 	free(c.moving);
 	free(list);
@@ -468,7 +468,7 @@ errcode_t layout_measure(const struct batcher *b, struct layout_figures *ret)
 {
 	blk64_t run = LONG_BYTES / b->geometry->block_size >> b->bits;
 	__u32 *list, count, last = UINT32_MAX;
-	const struct e4df_node *n;
+	const struct e4df_span *n;
 	errcode_t err = list_sequence(b, &list, &count);
 
 	if (err)
@@ -490,8 +490,8 @@ errcode_t layout_measure(const struct batcher *b, struct layout_figures *ret)
 			      !is_behind(b, last, list[i]);
 		last = list[i];
 	}
-	for (n = e4df_treap_ceil(&b->space.free_at, 0); n;
-	     n = e4df_treap_ceil(&b->space.free_at, n->key + n->len))
+	for (n = e4df_spans_ceil(&b->space.free_at, 0); n;
+	     n = e4df_spans_ceil(&b->space.free_at, n->key + n->len))
 		ret->long_free += n->len >= run ? n->len : 0;
 	free(list);
 	return 0;

@@ -21,7 +21,7 @@
 #define E4DF_PLAN_PRIV_H
 
 #include "plan.h"
-#include "treap.h"
+#include "spans.h"
 
 /* Owners of used ranges that are not files. */
 #define OWNER_PENDING  0xfffffffdU /* given up in this batch */
@@ -32,9 +32,9 @@
 
 /* Physical space.  Fixed blocks are in neither set. */
 struct space {
-	struct e4df_treap used;	   /* by start; owner, lblk */
-	struct e4df_treap free_at; /* by start */
-	struct e4df_treap free_by; /* by length: key = len, len = start */
+	struct e4df_spans used;	   /* by start; owner, lblk */
+	struct e4df_spans free_at; /* by start */
+	struct e4df_spans free_by; /* by length: key = len, len = start */
 	blk64_t free_blocks;
 };
 
@@ -118,9 +118,9 @@ errcode_t space_change(struct space *space, blk64_t start, blk64_t len,
 /* Used blocks become free. */
 errcode_t space_give(struct space *space, blk64_t start, blk64_t len);
 /* The used range that holds blk; NULL if blk is free or fixed. */
-const struct e4df_node *space_owner(const struct space *space, blk64_t blk);
+const struct e4df_span *space_owner(const struct space *space, blk64_t blk);
 /* That one, or the first behind blk; NULL if there is none. */
-const struct e4df_node *space_next(const struct space *space, blk64_t blk);
+const struct e4df_span *space_next(const struct space *space, blk64_t blk);
 /* Start of a free run of len or more, at or behind goal, else anywhere. */
 int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
 		    blk64_t *ret);
@@ -132,6 +132,14 @@ int space_find_last(const struct space *space, blk64_t len, blk64_t *ret);
 /* The end of the last free run, len blocks of it if it has so many. */
 int space_find_rear(const struct space *space, blk64_t len, blk64_t *ret,
 		    blk64_t *ret_len);
+
+/*
+ * What no file uses in the areas, in blocks where a unit is 2^bits of them.
+ * Returns ENOMEM.
+ */
+errcode_t space_list_free(const struct space *space,
+			  const struct e4df_runs *areas, unsigned int bits,
+			  struct e4df_runs *ret);
 
 /* plan_mapping.c */
 
@@ -159,6 +167,10 @@ errcode_t mapping_name(const struct batcher *b, __u32 inode,
 /* plan_batch.c */
 errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
 		       const struct e4df_policy *policy);
+/* The same in two steps: without space there is nothing to change yet. */
+errcode_t batcher_init_files(struct batcher *b, const struct e4df_map *map,
+			     const struct e4df_policy *policy);
+errcode_t batcher_init_space(struct batcher *b);
 void batcher_release(struct batcher *b);
 /* The file's data extents as planned so far. */
 const struct e4df_extent *batcher_layout(const struct batcher *b, __u32 inode);
@@ -242,7 +254,7 @@ blk64_t window_dense(const struct batcher *b, __u32 inode, __u32 lblk);
  * Is a used range data of the file, and where it would be if the file's dense
  * position `from` were at start?
  */
-int window_is_in_place(const struct batcher *b, const struct e4df_node *n,
+int window_is_in_place(const struct batcher *b, const struct e4df_span *n,
 		       __u32 inode, blk64_t from, blk64_t start);
 
 /* Gives a reserved place back. */

@@ -5,15 +5,15 @@
 
 errcode_t space_add_free(struct space *space, blk64_t start, blk64_t len)
 {
-	errcode_t err = e4df_treap_insert(&space->free_at, start, len, 0, 0);
+	errcode_t err = e4df_spans_insert(&space->free_at, start, len, 0, 0);
 
-	return err ? err : e4df_treap_insert(&space->free_by, len, start, 0, 0);
+	return err ? err : e4df_spans_insert(&space->free_by, len, start, 0, 0);
 }
 
 static void drop_free(struct space *space, blk64_t start, blk64_t len)
 {
-	e4df_treap_erase(&space->free_at, start, len);
-	e4df_treap_erase(&space->free_by, len, start);
+	e4df_spans_erase(&space->free_at, start, len);
+	e4df_spans_erase(&space->free_by, len, start);
 }
 
 static errcode_t add_file(struct space *space, const struct e4df_map *map,
@@ -24,10 +24,10 @@ static errcode_t add_file(struct space *space, const struct e4df_map *map,
 	errcode_t err = 0;
 
 	for (__u32 i = 0; i < inode->data && !err; i++)
-		err = e4df_treap_insert(&space->used, e[i].pblk, e[i].len,
+		err = e4df_spans_insert(&space->used, e[i].pblk, e[i].len,
 					index, e[i].lblk);
 	for (__u32 i = 0; i < inode->tree && !err; i++)
-		err = e4df_treap_insert(&space->used, e[inode->data + i].pblk,
+		err = e4df_spans_insert(&space->used, e[inode->data + i].pblk,
 					1, index, LBLK_TREE);
 	return err;
 }
@@ -49,15 +49,15 @@ errcode_t space_init(struct space *space, const struct e4df_map *map)
 
 void space_release(struct space *space)
 {
-	e4df_treap_free(&space->used);
-	e4df_treap_free(&space->free_at);
-	e4df_treap_free(&space->free_by);
+	e4df_spans_free(&space->used);
+	e4df_spans_free(&space->free_at);
+	e4df_spans_free(&space->free_by);
 }
 
 errcode_t space_take(struct space *space, blk64_t start, blk64_t len,
 		     __u32 owner, __u32 lblk)
 {
-	const struct e4df_node *n = e4df_treap_floor(&space->free_at, start);
+	const struct e4df_span *n = e4df_spans_floor(&space->free_at, start);
 	blk64_t from, end;
 	errcode_t err = 0;
 
@@ -72,15 +72,15 @@ errcode_t space_take(struct space *space, blk64_t start, blk64_t len,
 		err = space_add_free(space, start + len, end - start - len);
 	space->free_blocks -= len;
 	return err ? err :
-		     e4df_treap_insert(&space->used, start, len, owner, lblk);
+		     e4df_spans_insert(&space->used, start, len, owner, lblk);
 }
 
 /* Cuts out the part of one used range that begins at start. */
 static errcode_t cut_one(struct space *space, blk64_t start, blk64_t len,
 			 blk64_t *done)
 {
-	const struct e4df_node *n = e4df_treap_floor(&space->used, start);
-	struct e4df_node whole;
+	const struct e4df_span *n = e4df_spans_floor(&space->used, start);
+	struct e4df_span whole;
 	errcode_t err = 0;
 
 	if (!n || n->key + n->len <= start)
@@ -88,15 +88,15 @@ static errcode_t cut_one(struct space *space, blk64_t start, blk64_t len,
 	whole = *n;
 	if (whole.key + whole.len < start + len)
 		len = whole.key + whole.len - start;
-	e4df_treap_erase(&space->used, whole.key, whole.len);
+	e4df_spans_erase(&space->used, whole.key, whole.len);
 	if (whole.key < start)
-		err = e4df_treap_insert(&space->used, whole.key,
+		err = e4df_spans_insert(&space->used, whole.key,
 					start - whole.key, whole.owner,
 					whole.lblk);
 	if (!err && whole.key + whole.len > start + len) {
 		blk64_t skip = start + len - whole.key;
 
-		err = e4df_treap_insert(&space->used, start + len,
+		err = e4df_spans_insert(&space->used, start + len,
 					whole.len - skip, whole.owner,
 					whole.lblk == LBLK_TREE ?
 						LBLK_TREE :
@@ -126,24 +126,24 @@ errcode_t space_change(struct space *space, blk64_t start, blk64_t len,
 	errcode_t err = cut(space, start, len);
 
 	return err ? err :
-		     e4df_treap_insert(&space->used, start, len, owner, lblk);
+		     e4df_spans_insert(&space->used, start, len, owner, lblk);
 }
 
 errcode_t space_give(struct space *space, blk64_t start, blk64_t len)
 {
-	const struct e4df_node *n;
+	const struct e4df_span *n;
 	errcode_t err = cut(space, start, len);
 
 	if (err)
 		return err;
 	space->free_blocks += len;
-	n = e4df_treap_floor(&space->free_at, start);
+	n = e4df_spans_floor(&space->free_at, start);
 	if (n && n->key + n->len == start) {
 		start = n->key;
 		len += n->len;
 		drop_free(space, n->key, n->len);
 	}
-	n = e4df_treap_ceil(&space->free_at, start + len);
+	n = e4df_spans_ceil(&space->free_at, start + len);
 	if (n && n->key == start + len) {
 		len += n->len;
 		drop_free(space, n->key, n->len);
@@ -151,27 +151,27 @@ errcode_t space_give(struct space *space, blk64_t start, blk64_t len)
 	return space_add_free(space, start, len);
 }
 
-const struct e4df_node *space_owner(const struct space *space, blk64_t blk)
+const struct e4df_span *space_owner(const struct space *space, blk64_t blk)
 {
-	const struct e4df_node *n = e4df_treap_floor(&space->used, blk);
+	const struct e4df_span *n = e4df_spans_floor(&space->used, blk);
 
 	return n && n->key + n->len > blk ? n : NULL;
 }
 
-const struct e4df_node *space_next(const struct space *space, blk64_t blk)
+const struct e4df_span *space_next(const struct space *space, blk64_t blk)
 {
-	const struct e4df_node *n = space_owner(space, blk);
+	const struct e4df_span *n = space_owner(space, blk);
 
-	return n ? n : e4df_treap_ceil(&space->used, blk);
+	return n ? n : e4df_spans_ceil(&space->used, blk);
 }
 
 int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
 		    blk64_t *ret)
 {
-	const struct e4df_node *n = e4df_treap_fit(&space->free_at, goal, len);
+	const struct e4df_span *n = e4df_spans_fit(&space->free_at, goal, len);
 
 	if (!n)
-		n = e4df_treap_fit(&space->free_at, 0, len);
+		n = e4df_spans_fit(&space->free_at, 0, len);
 	if (n)
 		*ret = n->key;
 	return n != NULL;
@@ -180,10 +180,10 @@ int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
 int space_find_tight(const struct space *space, blk64_t len, blk64_t *ret,
 		     blk64_t *ret_len)
 {
-	const struct e4df_node *n = e4df_treap_ceil(&space->free_by, len);
+	const struct e4df_span *n = e4df_spans_ceil(&space->free_by, len);
 
 	if (!n)
-		n = e4df_treap_floor(&space->free_by, UINT64_MAX);
+		n = e4df_spans_floor(&space->free_by, UINT64_MAX);
 	if (!n)
 		return 0;
 	*ret = n->len; /* the start: see struct space */
@@ -193,7 +193,7 @@ int space_find_tight(const struct space *space, blk64_t len, blk64_t *ret,
 
 int space_find_last(const struct space *space, blk64_t len, blk64_t *ret)
 {
-	const struct e4df_node *n = e4df_treap_fit_last(&space->free_at, len);
+	const struct e4df_span *n = e4df_spans_fit_last(&space->free_at, len);
 
 	if (n)
 		*ret = n->key + n->len - len;
@@ -203,12 +203,43 @@ int space_find_last(const struct space *space, blk64_t len, blk64_t *ret)
 int space_find_rear(const struct space *space, blk64_t len, blk64_t *ret,
 		    blk64_t *ret_len)
 {
-	const struct e4df_node *n =
-		e4df_treap_floor(&space->free_at, UINT64_MAX);
+	const struct e4df_span *n =
+		e4df_spans_floor(&space->free_at, UINT64_MAX);
 
 	if (!n)
 		return 0;
 	*ret_len = n->len < len ? n->len : len;
 	*ret = n->key + n->len - *ret_len;
 	return 1;
+}
+
+/* What is reserved or pending still is not in use, whatever became of it. */
+errcode_t space_list_free(const struct space *space,
+			  const struct e4df_runs *areas, unsigned int bits,
+			  struct e4df_runs *ret)
+{
+	const struct e4df_span *n = e4df_spans_ceil(&space->used, 0);
+	struct e4df_runs out = E4DF_RUNS_INIT;
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < areas->count && !err; i++) {
+		blk64_t at = areas->v[i].start, end = at + areas->v[i].len;
+
+		for (; n && n->key < end && !err;
+		     n = e4df_spans_next(&space->used, n)) {
+			if (n->owner >= OWNER_FILES)
+				continue;
+			err = e4df_runs_push(&out, at << bits,
+					     (n->key - at) << bits);
+			at = n->key + n->len;
+		}
+		if (!err)
+			err = e4df_runs_push(&out, at << bits,
+					     (end - at) << bits);
+	}
+	if (err)
+		e4df_runs_free(&out);
+	else
+		*ret = out;
+	return err;
 }

@@ -105,7 +105,7 @@ static errcode_t make_room(struct sweep *s, __u32 inode, blk64_t copy,
 
 /* Is the used range where the slot wants it? */
 static int is_at_home(const struct batcher *b, const struct slot *slot,
-		      const struct e4df_node *n)
+		      const struct e4df_span *n)
 {
 	return slot->from != SLOT_TREE &&
 	       window_is_in_place(b, n, slot->inode, slot->from, slot->start);
@@ -115,7 +115,7 @@ static int is_at_home(const struct batcher *b, const struct slot *slot,
 static blk64_t count_foreign(const struct batcher *b, const struct slot *slot)
 {
 	blk64_t at = slot->start, end = at + slot->len, sum = 0;
-	const struct e4df_node *n = space_next(&b->space, at);
+	const struct e4df_span *n = space_next(&b->space, at);
 
 	while (n && n->key < end) {
 		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
@@ -124,7 +124,7 @@ static blk64_t count_foreign(const struct batcher *b, const struct slot *slot)
 			at = n->key;
 		if (n->owner != OWNER_PENDING && !is_at_home(b, slot, n))
 			sum += stop - at;
-		n = e4df_treap_ceil(&b->space.used, n->key + n->len);
+		n = e4df_spans_ceil(&b->space.used, n->key + n->len);
 	}
 	return sum;
 }
@@ -306,20 +306,20 @@ static errcode_t reserve(struct sweep *s, blk64_t at, blk64_t end)
 	errcode_t err = 0;
 
 	while (at < end && !err && !s->is_stuck) {
-		const struct e4df_node *n = space_owner(&b->space, at);
+		const struct e4df_span *n = space_owner(&b->space, at);
 		blk64_t stop = end;
 
 		if (n) {
 			at = n->key + n->len;
 			continue;
 		}
-		n = e4df_treap_ceil(&b->space.used, at);
+		n = e4df_spans_ceil(&b->space.used, at);
 		if (n && n->key < stop)
 			stop = n->key;
 		if (b->space.free_blocks < b->promised + (stop - at)) {
 			err = close_batch(s);
 			/* its mapping blocks may be here now */
-			n = e4df_treap_ceil(&b->space.used, at);
+			n = e4df_spans_ceil(&b->space.used, at);
 			if (n && n->key < stop)
 				stop = n->key;
 			s->is_stuck = b->space.free_blocks < stop - at;
@@ -335,7 +335,7 @@ static errcode_t reserve(struct sweep *s, blk64_t at, blk64_t end)
 /* Is it free, and how much of it? */
 static blk64_t free_part(const struct space *space, blk64_t at, blk64_t len)
 {
-	const struct e4df_node *n = e4df_treap_floor(&space->free_at, at);
+	const struct e4df_span *n = e4df_spans_floor(&space->free_at, at);
 	blk64_t left;
 
 	if (!n || n->key + n->len <= at)
@@ -434,7 +434,7 @@ static errcode_t move_tree(struct sweep *s, __u32 inode, blk64_t at,
 			   blk64_t *next)
 {
 	const struct slot *slot = target_find(s->target, inode, SLOT_TREE);
-	const struct e4df_node *n;
+	const struct e4df_span *n;
 	int has_room;
 	errcode_t err;
 
@@ -451,7 +451,7 @@ static errcode_t move_tree(struct sweep *s, __u32 inode, blk64_t at,
 }
 
 /* Gets one used range, or the part of it in the window, out of the way. */
-static errcode_t evacuate(struct sweep *s, const struct e4df_node *n,
+static errcode_t evacuate(struct sweep *s, const struct e4df_span *n,
 			  blk64_t at, blk64_t end, blk64_t *next)
 {
 	blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
@@ -501,7 +501,7 @@ static errcode_t clear_window(struct sweep *s)
 		blk64_t end = at + s->window[i].len;
 
 		while (at < end && !err && !s->is_stuck) {
-			const struct e4df_node *n =
+			const struct e4df_span *n =
 				space_owner(&s->b->space, at);
 
 			if (n) {
@@ -588,7 +588,7 @@ static errcode_t settle_tree(struct sweep *s, const struct slot *w)
 	errcode_t err = 0;
 
 	while (at < end && !err) {
-		const struct e4df_node *n = space_owner(space, at);
+		const struct e4df_span *n = space_owner(space, at);
 
 		if (n && n->owner == OWNER_RESERVED)
 			err = space_give(space, at, 1);

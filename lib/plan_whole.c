@@ -10,6 +10,8 @@
 #define NEAR_SHARE  8	       /* of a group: not far */
 #define FAR_COST    2	       /* blocks, for each doubling from there on */
 #define EFFORT	    (1U << 21) /* ranges looked at to displace others */
+#define NEAR	    8192       /* ranges looked at for a file, beyond that */
+#define SHARE	    64	       /* so many times as there are, in all */
 #define NEVER	    (1ULL << 44)
 
 /*
@@ -25,7 +27,8 @@ struct whole {
 	unsigned char *moves; /* (owned) [inode] */
 	struct part *parts;   /* (owned) to be placed */
 	size_t count, alloc;
-	unsigned int effort;
+	__u64 effort;	/* ranges looked at to make holes */
+	blk64_t cursor; /* where to look next */
 };
 
 /* What is to be one run: a file, or what is between two long runs of it. */
@@ -205,7 +208,7 @@ static errcode_t list_parts(struct whole *w)
 /* Is all of it in one hole? */
 static int is_hole(const struct space *holes, blk64_t start, blk64_t len)
 {
-	const struct e4df_node *n = e4df_treap_floor(&holes->free_at, start);
+	const struct e4df_span *n = e4df_spans_floor(&holes->free_at, start);
 
 	return n && n->key + n->len >= start + len;
 }
@@ -219,7 +222,7 @@ static blk64_t cost_of(const struct batcher *b, const struct part *part,
 {
 	blk64_t at = start, end = start + part->len + part->tree;
 	blk64_t cost = 2 * (end - start);
-	const struct e4df_node *n = space_next(&b->space, at);
+	const struct e4df_span *n = space_next(&b->space, at);
 
 	while (n && n->key < end) {
 		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
@@ -230,7 +233,7 @@ static blk64_t cost_of(const struct batcher *b, const struct part *part,
 			cost -= 2 * (stop - at);
 		else
 			cost += stop - at;
-		n = e4df_treap_ceil(&b->space.used, n->key + n->len);
+		n = e4df_spans_ceil(&b->space.used, n->key + n->len);
 	}
 	return cost;
 }
@@ -298,8 +301,8 @@ static int find_place(const struct whole *w, const struct part *part,
 		      blk64_t *ret)
 {
 	blk64_t need = (blk64_t)part->len + part->tree, best = NEVER, own;
-	const struct e4df_treap *by = &w->holes.free_by;
-	const struct e4df_node *n = e4df_treap_ceil(by, need);
+	const struct e4df_spans *by = &w->holes.free_by;
+	const struct e4df_span *n = e4df_spans_ceil(by, need);
 
 	if (part->behind && is_hole(&w->holes, part->behind, need)) {
 		*ret = part->behind;
@@ -312,13 +315,13 @@ static int find_place(const struct whole *w, const struct part *part,
 
 		offer(w->b, part, start, &best, ret);
 		offer(w->b, part, start + len - need, &best, ret);
-		n = e4df_treap_after(by, len, start);
+		n = e4df_spans_after(by, len, start);
 	}
 	return best < NEVER;
 }
 
 /* What it costs that a range which was to stay does not. */
-static blk64_t window_price(const struct whole *w, const struct e4df_node *n,
+static blk64_t window_price(const struct whole *w, const struct e4df_span *n,
 			    blk64_t need)
 {
 	const struct file *f;
@@ -332,33 +335,46 @@ static blk64_t window_price(const struct whole *w, const struct e4df_node *n,
 	return n->len + 8;
 }
 
-/* The window in one area with the least to displace. */
-static void slide(struct whole *w, const struct e4df_range *area, blk64_t need,
-		  blk64_t *best, blk64_t *ret)
-{
-	blk64_t end = area->start + area->len, at = area->start, sum = 0;
-	const struct e4df_node *lo, *hi;
+/* The search for the window with the least to displace. */
+struct search {
+	blk64_t need;
+	blk64_t best, start; /* the window, if best < NEVER */
+	__u64 left;	     /* ranges that may still be looked at */
+};
 
-	lo = hi = e4df_treap_ceil(&w->holes.used, at);
-	while (at + need <= end) {
-		while (hi && hi->key < at + need) {
-			sum += window_price(w, hi, need);
-			w->effort++;
-			hi = e4df_treap_ceil(&w->holes.used, hi->key + hi->len);
+/*
+ * The windows in [at, end), from where a range ends to the next such place.
+ * Returns where it stopped looking.
+ */
+static blk64_t slide(const struct whole *w, struct search *s, blk64_t at,
+		     blk64_t end)
+{
+	const struct e4df_span *lo, *hi;
+	blk64_t sum = 0;
+
+	lo = hi = e4df_spans_ceil(&w->holes.used, at);
+	while (at + s->need <= end) {
+		while (hi && hi->key < at + s->need) {
+			if (!s->left)
+				return at;
+			s->left--;
+			sum += window_price(w, hi, s->need);
+			hi = e4df_spans_ceil(&w->holes.used, hi->key + hi->len);
 		}
-		if (sum < *best) {
-			*best = sum;
-			*ret = at;
+		if (sum < s->best) {
+			s->best = sum;
+			s->start = at;
 		}
 		if (!lo || lo->key >= end)
 			break;
-		if (lo->key < at + need)
-			sum -= window_price(w, lo, need);
+		if (lo->key < at + s->need)
+			sum -= window_price(w, lo, s->need);
 		at = lo->key + lo->len;
-		lo = e4df_treap_ceil(&w->holes.used, at);
+		lo = e4df_spans_ceil(&w->holes.used, at);
 		if (hi && hi->key < at)
 			hi = lo;
 	}
+	return end;
 }
 
 /* A file that was to stay becomes one that is placed. */
@@ -373,22 +389,51 @@ static errcode_t displace(struct whole *w, __u32 inode)
 	return err ? err : add_file(w, inode);
 }
 
+/*
+ * Looks everywhere, as long as that has not been too much in all; from then
+ * on in what comes next, so that the time for a file does not grow with the
+ * file system.
+ */
+static void search(struct whole *w, struct search *s)
+{
+	const struct e4df_runs *areas = e4df_map_areas(w->b->map);
+	int is_all = w->effort < EFFORT;
+	size_t first = is_all ? 0 : e4df_runs_find(areas, w->cursor);
+
+	s->best = NEVER;
+	s->left = is_all ? UINT64_MAX : NEAR;
+	if (w->effort >= EFFORT + SHARE * (__u64)w->holes.used.count)
+		return;
+	for (size_t i = 0; i < areas->count && s->left; i++) {
+		const struct e4df_range *area =
+			&areas->v[(first + i) % areas->count];
+		__u64 left = s->left;
+		blk64_t at = area->start;
+
+		if (!is_all && !i && w->cursor > at) {
+			const struct e4df_span *n =
+				space_owner(&w->holes, w->cursor);
+
+			at = n ? n->key + n->len : w->cursor;
+		}
+		w->cursor = slide(w, s, at, area->start + area->len);
+		w->effort += left - s->left;
+	}
+}
+
 /* There is no hole that is large enough: smaller files make one. */
 static errcode_t make_hole(struct whole *w, blk64_t need, blk64_t *ret,
 			   int *is_found)
 {
-	const struct e4df_runs *areas = e4df_map_areas(w->b->map);
-	blk64_t best = NEVER, at;
+	struct search s = { .need = need };
+	blk64_t at;
 	errcode_t err = 0;
 
-	if (w->effort >= EFFORT)
-		return 0;
-	for (size_t i = 0; i < areas->count; i++)
-		slide(w, &areas->v[i], need, &best, ret);
-	*is_found = best < NEVER;
-	at = *ret;
+	search(w, &s);
+	*is_found = s.best < NEVER;
+	*ret = at = s.start;
 	while (*is_found && !err && at < *ret + need) {
-		const struct e4df_node *n = space_next(&w->holes, at);
+		const struct e4df_span *n = space_next(&w->holes, at);
 
 		if (!n || n->key >= *ret + need)
 			break;

@@ -130,7 +130,7 @@ static errcode_t displace_owner(struct clearing *c, __u32 owner, blk64_t at,
 	struct batcher *b = c->b;
 	const struct file *f = &b->files[owner];
 	int is_ideal = batcher_is_ideal(b, owner);
-	const struct e4df_node *n;
+	const struct e4df_span *n;
 	errcode_t err = 0;
 
 	*is_over = 0;
@@ -163,7 +163,7 @@ blk64_t window_dense(const struct batcher *b, __u32 inode, __u32 lblk)
 	return sum + (lblk - v->lblk);
 }
 
-int window_is_in_place(const struct batcher *b, const struct e4df_node *n,
+int window_is_in_place(const struct batcher *b, const struct e4df_span *n,
 		       __u32 inode, blk64_t from, blk64_t start)
 {
 	return n->owner == inode && n->lblk != LBLK_TREE &&
@@ -171,7 +171,7 @@ int window_is_in_place(const struct batcher *b, const struct e4df_node *n,
 }
 
 /* Gets one used range, or the part of it in [at, end), out of the way. */
-static errcode_t clear_range(struct clearing *c, const struct e4df_node *n,
+static errcode_t clear_range(struct clearing *c, const struct e4df_span *n,
 			     blk64_t at, blk64_t end, blk64_t from,
 			     blk64_t start, blk64_t *next)
 {
@@ -243,13 +243,13 @@ static errcode_t clear_piece(struct clearing *c, blk64_t from, blk64_t start,
 	errcode_t err = 0;
 
 	while (at < end && !err && !c->is_impossible) {
-		const struct e4df_node *n = space_owner(space, at);
+		const struct e4df_span *n = space_owner(space, at);
 		blk64_t next = end;
 
 		if (n) {
 			err = clear_range(c, n, at, end, from, start, &next);
 		} else {
-			n = e4df_treap_ceil(&space->used, at);
+			n = e4df_spans_ceil(&space->used, at);
 			if (n && n->key < end)
 				next = n->key;
 			err = reserve(c, at, &next);
@@ -311,7 +311,7 @@ errcode_t window_abandon(struct batcher *b, const struct place *place)
 		blk64_t end = at + place->piece[i].len;
 
 		while (at < end && !err) {
-			const struct e4df_node *n = space_next(&b->space, at);
+			const struct e4df_span *n = space_next(&b->space, at);
 			blk64_t stop;
 
 			if (!n || n->key >= end)
@@ -376,7 +376,7 @@ static errcode_t occupy(struct batcher *b, __u32 inode,
 	errcode_t err = 0;
 
 	while (at < end && !err) {
-		const struct e4df_node *n = space_owner(&b->space, at);
+		const struct e4df_span *n = space_owner(&b->space, at);
 		struct e4df_extent part = {
 			.pblk = at & E4DF_PBLK_MAX,
 			.lblk = e->lblk + (__u32)(at - e->pblk),
@@ -391,8 +391,8 @@ static errcode_t occupy(struct batcher *b, __u32 inode,
 		} else if (n && n->owner != inode) {
 			return E4DF_ET_OVERFLOW;
 		} else if (!n) {
-			const struct e4df_node *next =
-				e4df_treap_ceil(&b->space.used, at);
+			const struct e4df_span *next =
+				e4df_spans_ceil(&b->space.used, at);
 
 			if (next && next->key < stop)
 				stop = next->key;

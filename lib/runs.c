@@ -180,6 +180,14 @@ errcode_t e4df_runs_invert(const struct e4df_runs *runs, blk64_t start,
 	return 0;
 }
 
+/* Appends what begins before a block, from index *i on. */
+static void push_before(struct e4df_runs *out, const struct e4df_runs *from,
+			size_t *i, blk64_t blk)
+{
+	for (; *i < from->count && from->v[*i].start < blk; ++*i)
+		e4df_runs_push(out, from->v[*i].start, from->v[*i].len);
+}
+
 errcode_t e4df_runs_update(struct e4df_runs *into, const struct e4df_runs *less,
 			   const struct e4df_runs *more)
 {
@@ -196,14 +204,14 @@ errcode_t e4df_runs_update(struct e4df_runs *into, const struct e4df_runs *less,
 		blk64_t end = at + into->v[i].len;
 
 		for (; l < less->count && less->v[l].start < end; l++) {
+			push_before(&out, more, &m, at);
 			e4df_runs_push(&out, at, less->v[l].start - at);
 			at = less->v[l].start + less->v[l].len;
 		}
+		push_before(&out, more, &m, at);
 		e4df_runs_push(&out, at, end - at);
 	}
-	for (; m < more->count; m++)
-		e4df_runs_push(&out, more->v[m].start, more->v[m].len);
-	e4df_runs_sort(&out);
+	push_before(&out, more, &m, UINT64_MAX);
 	e4df_runs_free(into);
 	*into = out;
 	return 0;

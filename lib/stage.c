@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "treap.h"
+#include "spans.h"
 
 #define BUFFER_BYTES (1 << 20) /* neighbours written at once */
 
@@ -20,7 +20,7 @@ struct e4df_stage {
 	/* Mutable until sealed. */
 	struct image *images; /* (owned) in the order of add, then of blocks */
 	size_t count, alloc;
-	struct e4df_treap by_block; /* blk -> owner = index, until sealed */
+	struct e4df_spans by_block; /* blk -> owner = index, until sealed */
 	/* Made by the seal. */
 	struct e4df_runs blocks; /* of the images */
 	char *buffer;		 /* (owned) BUFFER_BYTES; NULL = not sealed */
@@ -45,7 +45,7 @@ void e4df_stage_free(struct e4df_stage *stage)
 		free(stage->images[i].data);
 	free(stage->images);
 	free(stage->buffer);
-	e4df_treap_free(&stage->by_block);
+	e4df_spans_free(&stage->by_block);
 	e4df_runs_free(&stage->blocks);
 	free(stage);
 }
@@ -65,7 +65,7 @@ static int compare_images(const void *a, const void *b)
 void *e4df_stage_find(const struct e4df_stage *stage, blk64_t blk)
 {
 	const struct image key = { .blk = blk }, *image;
-	const struct e4df_node *n;
+	const struct e4df_span *n;
 
 	if (stage->buffer) {
 		image = stage->count ?
@@ -74,7 +74,7 @@ void *e4df_stage_find(const struct e4df_stage *stage, blk64_t blk)
 				NULL;
 		return image ? image->data : NULL;
 	}
-	n = e4df_treap_floor(&stage->by_block, blk);
+	n = e4df_spans_floor(&stage->by_block, blk);
 	return n && n->key == blk ? stage->images[n->owner].data : NULL;
 }
 
@@ -89,7 +89,7 @@ errcode_t e4df_stage_add(struct e4df_stage *stage, blk64_t blk, void **image)
 	*image = calloc(1, stage->block_size);
 	if (!*image)
 		return ENOMEM;
-	err = e4df_treap_insert(&stage->by_block, blk, 1, (__u32)stage->count,
+	err = e4df_spans_insert(&stage->by_block, blk, 1, (__u32)stage->count,
 				0);
 	if (err) {
 		free(*image);
@@ -113,7 +113,7 @@ errcode_t e4df_stage_seal(struct e4df_stage *stage)
 		      compare_images);
 	for (size_t i = 0; i < stage->count; i++)
 		e4df_runs_push(&stage->blocks, stage->images[i].blk, 1);
-	e4df_treap_free(&stage->by_block);
+	e4df_spans_free(&stage->by_block);
 	stage->buffer = buffer;
 	return 0;
 }

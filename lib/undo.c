@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "e4df_err.h"
-#include "treap.h"
+#include "spans.h"
 #include "undo_disk.h"
 
 #define BUFFER_BYTES (1 << 20) /* saved at once, at most */
@@ -37,7 +37,7 @@ struct e4df_undo {
 	int is_begun;		       /* the header says: not finished */
 	int is_super_stale;	       /* the file has an older one */
 	errcode_t failure;	       /* final; 0 = none yet */
-	struct e4df_treap saved;       /* blocks of the file system */
+	struct e4df_spans saved;       /* blocks of the file system */
 	struct undo_keys *keys;	       /* (owned) the block being filled */
 	size_t in_block;	       /* keys in it */
 	uint64_t keys_at;	       /* where it is */
@@ -108,15 +108,15 @@ static errcode_t fail_to_write(struct e4df_undo *undo, errcode_t err)
 /* The first part of [*at, end) that is not saved; 0 if there is none. */
 static blk64_t find_gap(const struct e4df_undo *undo, blk64_t *at, blk64_t end)
 {
-	const struct e4df_node *n = e4df_treap_floor(&undo->saved, *at);
+	const struct e4df_span *n = e4df_spans_floor(&undo->saved, *at);
 
 	while (n && n->key + n->len > *at) {
 		*at = n->key + n->len;
-		n = e4df_treap_floor(&undo->saved, *at);
+		n = e4df_spans_floor(&undo->saved, *at);
 	}
 	if (*at >= end)
 		return 0;
-	n = e4df_treap_ceil(&undo->saved, *at);
+	n = e4df_spans_ceil(&undo->saved, *at);
 	return (n && n->key < end ? n->key : end) - *at;
 }
 
@@ -126,24 +126,24 @@ static blk64_t find_gap(const struct e4df_undo *undo, blk64_t *at, blk64_t end)
  */
 static errcode_t add_saved(struct e4df_undo *undo, blk64_t at, blk64_t len)
 {
-	const struct e4df_node *n = e4df_treap_floor(&undo->saved, at);
+	const struct e4df_span *n = e4df_spans_floor(&undo->saved, at);
 	blk64_t key, its;
 
 	if (n && n->key + n->len == at) {
 		key = n->key;
 		its = n->len;
-		e4df_treap_erase(&undo->saved, key, its);
+		e4df_spans_erase(&undo->saved, key, its);
 		at = key;
 		len += its;
 	}
-	n = e4df_treap_ceil(&undo->saved, at);
+	n = e4df_spans_ceil(&undo->saved, at);
 	if (n && n->key == at + len) {
 		key = n->key;
 		its = n->len;
-		e4df_treap_erase(&undo->saved, key, its);
+		e4df_spans_erase(&undo->saved, key, its);
 		len += its;
 	}
-	return e4df_treap_insert(&undo->saved, at, len, 0, 0);
+	return e4df_spans_insert(&undo->saved, at, len, 0, 0);
 }
 
 /* Writing the file. */
@@ -506,7 +506,7 @@ static errcode_t replace(struct e4df_undo *undo)
 	undo->fd = -1;
 	free(undo->keys);
 	undo->keys = NULL;
-	e4df_treap_free(&undo->saved);
+	e4df_spans_free(&undo->saved);
 	undo->num_keys = 0;
 	undo->in_block = 0;
 	return unlink(undo->options.path) < 0 ? errno : create(undo);
@@ -544,7 +544,7 @@ static void free_all(struct e4df_undo *undo)
 {
 	if (undo->fd >= 0)
 		close(undo->fd);
-	e4df_treap_free(&undo->saved);
+	e4df_spans_free(&undo->saved);
 	free(undo->keys);
 	free(undo->buffer);
 	free(undo);

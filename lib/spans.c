@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "spans.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runs.h"
+
+enum {
+	LEAF = 64,  /* ranges in a leaf */
+	INNER = 64, /* children of an inner node */
+	JOIN = 48,  /* neighbours that have no more are made one */
+};
+
+struct leaf {
+	__u32 count;	  /* never 0, but for the root */
+	__u32 prev, next; /* 0 = none; of a spare one: the next spare one */
+	struct e4df_span v[LEAF];
+};
+
+/* A child: nothing in it is before (key, len), all that precedes it is. */
+struct edge {
+	blk64_t key, len; /* of the first child they count as the least */
+	blk64_t longest;
+	__u32 child; /* a leaf if this is the lowest level */
+};
+
+struct inner {
+	__u32 count;
+	__u32 next; /* of a spare one: the next spare one */
+	struct edge v[INNER];
+};
+
+static struct leaf *leaf_of(const struct e4df_spans *set, __u32 i)
+{
+	return (struct leaf *)set->leaves.nodes + i;
+}
+
+static struct inner *inner_of(const struct e4df_spans *set, __u32 i)
+{
+	return (struct inner *)set->inners.nodes + i;
+}
+
+void e4df_spans_free(struct e4df_spans *set)
+{
+	free(set->leaves.nodes);
+	free(set->inners.nodes);
+	memset(set, 0, sizeof(*set));
+}
+
+static int is_before(blk64_t a_key, blk64_t a_len, blk64_t key, blk64_t len)
+{
+	return a_key < key || (a_key == key && a_len < len);
+}
+
+/* The number of ranges before (key, len). */
+static __u32 rank_in_leaf(const struct leaf *leaf, blk64_t key, blk64_t len)
+{
+	__u32 lo = 0, hi = leaf->count;
+
+	while (lo < hi) {
+		__u32 mid = lo + (hi - lo) / 2;
+
+		if (is_before(leaf->v[mid].key, leaf->v[mid].len, key, len))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* The child that (key, len) is or would be in. */
+static __u32 rank_in_inner(const struct inner *inner, blk64_t key, blk64_t len)
+{
+	__u32 lo = 0, hi = inner->count;
+
+	while (hi - lo > 1) {
+		__u32 mid = lo + (hi - lo) / 2;
+
+		if (is_before(key, len, inner->v[mid].key, inner->v[mid].len))
+			hi = mid;
+		else
+			lo = mid;
+	}
+	return lo;
+}
+
+static blk64_t measure(const struct e4df_spans *set, unsigned int level,
+		       __u32 node)
+{
+	blk64_t longest = 0;
+
+	if (level) {
+		const struct inner *inner = inner_of(set, node);
+
+		for (__u32 i = 0; i < inner->count; i++)
+			if (inner->v[i].longest > longest)
+				longest = inner->v[i].longest;
+	} else {
+		const struct leaf *leaf = leaf_of(set, node);
+
+		for (__u32 i = 0; i < leaf->count; i++)
+			if (leaf->v[i].len > longest)
+				longest = leaf->v[i].len;
+	}
+	return longest;
+}
+
+/* -- nodes -------------------------------------------------------------- */
+
+static errcode_t reserve(struct e4df_spans_pool *pool, size_t more, size_t size)
+{
+	size_t need = (size_t)pool->used + 1 + more;
+
+	return need > UINT32_MAX ?
+		       ENOMEM :
+		       e4df_grow(&pool->nodes, &pool->alloc, need, size);
+}
+
+/*
+ * An insert adds one leaf at most, an inner node on each level, and a root:
+ * with room for them nothing can fail half-way.
+ */
+static errcode_t reserve_nodes(struct e4df_spans *set)
+{
+	errcode_t err = reserve(&set->leaves, 1, sizeof(struct leaf));
+
+	return err ? err :
+		     reserve(&set->inners, set->height + 1,
+			     sizeof(struct inner));
+}
+
+static __u32 new_leaf(struct e4df_spans *set)
+{
+	__u32 i = set->leaves.spare;
+
+	if (i)
+		set->leaves.spare = leaf_of(set, i)->next;
+	else
+		i = ++set->leaves.used;
+	leaf_of(set, i)->count = 0;
+	leaf_of(set, i)->prev = leaf_of(set, i)->next = 0;
+	return i;
+}
+
+static __u32 new_inner(struct e4df_spans *set)
+{
+	__u32 i = set->inners.spare;
+
+	if (i)
+		set->inners.spare = inner_of(set, i)->next;
+	else
+		i = ++set->inners.used;
+	inner_of(set, i)->count = 0;
+	return i;
+}
+
+static void drop_leaf(struct e4df_spans *set, __u32 i)
+{
+	struct leaf *leaf = leaf_of(set, i);
+
+	if (leaf->prev)
+		leaf_of(set, leaf->prev)->next = leaf->next;
+	if (leaf->next)
+		leaf_of(set, leaf->next)->prev = leaf->prev;
+	leaf->next = set->leaves.spare;
+	set->leaves.spare = i;
+}
+
+static void drop_inner(struct e4df_spans *set, __u32 i)
+{
+	inner_of(set, i)->next = set->inners.spare;
+	set->inners.spare = i;
+}
+
+/* -- insert ------------------------------------------------------------- */
+
+static void put_span(struct leaf *leaf, __u32 at, const struct e4df_span *span)
+{
+	memmove(leaf->v + at + 1, leaf->v + at,
+		(leaf->count - at) * sizeof(*leaf->v));
+	leaf->v[at] = *span;
+	leaf->count++;
+}
+
+static void put_edge(struct inner *inner, __u32 at, const struct edge *edge)
+{
+	memmove(inner->v + at + 1, inner->v + at,
+		(inner->count - at) * sizeof(*inner->v));
+	inner->v[at] = *edge;
+	inner->count++;
+}
+
+/* A new entry at the end of the last node: the next ones will follow. */
+#define AT_END 0x1U
+
+/*
+ * Where a full node is cut: in the middle, but if entries are added in
+ * ascending order at its end, so that these leave full nodes.
+ */
+static __u32 cut_of(__u32 at, __u32 count, unsigned int flags)
+{
+	return at == count && flags & AT_END ? count : count / 2;
+}
+
+/* A node that was full is two now; *more is the second. */
+static void insert_in_leaf(struct e4df_spans *set, __u32 node,
+			   const struct e4df_span *span, unsigned int flags,
+			   struct edge *more)
+{
+	struct leaf *leaf = leaf_of(set, node), *other;
+	__u32 at = rank_in_leaf(leaf, span->key, span->len), cut;
+
+	if (leaf->count < LEAF) {
+		put_span(leaf, at, span);
+		return;
+	}
+	more->child = new_leaf(set);
+	other = leaf_of(set, more->child);
+	cut = cut_of(at, leaf->count, flags);
+	other->count = leaf->count - cut;
+	memcpy(other->v, leaf->v + cut, other->count * sizeof(*other->v));
+	leaf->count = cut;
+	other->prev = node;
+	other->next = leaf->next;
+	if (leaf->next)
+		leaf_of(set, leaf->next)->prev = more->child;
+	leaf->next = more->child;
+	if (at > cut || !other->count)
+		put_span(other, at - cut, span);
+	else
+		put_span(leaf, at, span);
+	more->key = other->v[0].key;
+	more->len = other->v[0].len;
+	more->longest = measure(set, 0, more->child);
+}
+
+static void insert_edge(struct e4df_spans *set, unsigned int level, __u32 node,
+			__u32 at, const struct edge *edge, unsigned int flags,
+			struct edge *more)
+{
+	struct inner *inner = inner_of(set, node), *other;
+	__u32 cut;
+
+	if (inner->count < INNER) {
+		put_edge(inner, at, edge);
+		return;
+	}
+	more->child = new_inner(set);
+	other = inner_of(set, more->child);
+	cut = cut_of(at, inner->count, flags);
+	other->count = inner->count - cut;
+	memcpy(other->v, inner->v + cut, other->count * sizeof(*other->v));
+	inner->count = cut;
+	if (at > cut || !other->count)
+		put_edge(other, at - cut, edge);
+	else
+		put_edge(inner, at, edge);
+	more->key = other->v[0].key;
+	more->len = other->v[0].len;
+	more->longest = measure(set, level, more->child);
+}
+
+static void insert_below(struct e4df_spans *set, unsigned int level, __u32 node,
+			 const struct e4df_span *span, unsigned int flags,
+			 struct edge *more)
+{
+	struct edge split = { .child = 0 };
+	struct edge *edge;
+	__u32 at;
+
+	if (!level) {
+		insert_in_leaf(set, node, span, flags, more);
+		return;
+	}
+	at = rank_in_inner(inner_of(set, node), span->key, span->len);
+	edge = &inner_of(set, node)->v[at];
+	if (at + 1 < inner_of(set, node)->count)
+		flags &= ~AT_END;
+	insert_below(set, level - 1, edge->child, span, flags, &split);
+	if (split.child) {
+		edge->longest = measure(set, level - 1, edge->child);
+		insert_edge(set, level, node, at + 1, &split, flags, more);
+	} else if (span->len > edge->longest) {
+		edge->longest = span->len;
+	}
+}
+
+errcode_t e4df_spans_insert(struct e4df_spans *set, blk64_t key, blk64_t len,
+			    __u32 owner, __u32 lblk)
+{
+	const struct e4df_span span = { key, len, owner, lblk };
+	struct edge more = { .child = 0 };
+	errcode_t err = reserve_nodes(set);
+
+	if (err)
+		return err;
+	if (!set->root)
+		set->root = new_leaf(set);
+	insert_below(set, set->height, set->root, &span, AT_END, &more);
+	if (more.child) {
+		__u32 root = new_inner(set);
+		struct edge first = {
+			.longest = measure(set, set->height, set->root),
+			.child = set->root,
+		};
+
+		put_edge(inner_of(set, root), 0, &first);
+		put_edge(inner_of(set, root), 1, &more);
+		set->root = root;
+		set->height++;
+	}
+	set->count++;
+	return 0;
+}
+
+/* -- erase -------------------------------------------------------------- */
+
+static __u32 count_of(const struct e4df_spans *set, unsigned int level,
+		      __u32 node)
+{
+	return level ? inner_of(set, node)->count : leaf_of(set, node)->count;
+}
+
+static void drop_edge(struct inner *inner, __u32 at)
+{
+	inner->count--;
+	memmove(inner->v + at, inner->v + at + 1,
+		(inner->count - at) * sizeof(*inner->v));
+}
+
+/* The entries of b go behind those of a. */
+static void join(struct e4df_spans *set, unsigned int level, struct edge *a,
+		 const struct edge *b)
+{
+	if (level) {
+		struct inner *x = inner_of(set, a->child);
+		const struct inner *y = inner_of(set, b->child);
+
+		memcpy(x->v + x->count, y->v, y->count * sizeof(*x->v));
+		/* y's first had no bound of its own, as its first child */
+		x->v[x->count].key = b->key;
+		x->v[x->count].len = b->len;
+		x->count += y->count;
+		drop_inner(set, b->child);
+	} else {
+		struct leaf *x = leaf_of(set, a->child);
+		const struct leaf *y = leaf_of(set, b->child);
+
+		memcpy(x->v + x->count, y->v, y->count * sizeof(*x->v));
+		x->count += y->count;
+		drop_leaf(set, b->child);
+	}
+	if (b->longest > a->longest)
+		a->longest = b->longest;
+}
+
+/* A child and the next one become one, if they are small. */
+static int try_join(struct e4df_spans *set, unsigned int level,
+		    struct inner *inner, __u32 at)
+{
+	if (at + 1 >= inner->count ||
+	    count_of(set, level, inner->v[at].child) +
+			    count_of(set, level, inner->v[at + 1].child) >
+		    JOIN)
+		return 0;
+	join(set, level, &inner->v[at], &inner->v[at + 1]);
+	drop_edge(inner, at + 1);
+	return 1;
+}
+
+/* A child has lost an entry: it goes, or is joined to a neighbour. */
+static void shrink(struct e4df_spans *set, unsigned int level,
+		   struct inner *inner, __u32 at)
+{
+	if (count_of(set, level, inner->v[at].child)) {
+		if (!try_join(set, level, inner, at) && at)
+			try_join(set, level, inner, at - 1);
+		return;
+	}
+	if (level)
+		drop_inner(set, inner->v[at].child);
+	else
+		drop_leaf(set, inner->v[at].child);
+	drop_edge(inner, at);
+}
+
+static void erase_below(struct e4df_spans *set, unsigned int level, __u32 node,
+			blk64_t key, blk64_t len)
+{
+	struct inner *inner;
+	__u32 at;
+
+	if (!level) {
+		struct leaf *leaf = leaf_of(set, node);
+
+		at = rank_in_leaf(leaf, key, len);
+		leaf->count--;
+		memmove(leaf->v + at, leaf->v + at + 1,
+			(leaf->count - at) * sizeof(*leaf->v));
+		return;
+	}
+	inner = inner_of(set, node);
+	at = rank_in_inner(inner, key, len);
+	erase_below(set, level - 1, inner->v[at].child, key, len);
+	if (inner->v[at].longest == len)
+		inner->v[at].longest =
+			measure(set, level - 1, inner->v[at].child);
+	shrink(set, level - 1, inner, at);
+}
+
+void e4df_spans_erase(struct e4df_spans *set, blk64_t key, blk64_t len)
+{
+	erase_below(set, set->height, set->root, key, len);
+	while (set->height && inner_of(set, set->root)->count == 1) {
+		__u32 root = set->root;
+
+		set->root = inner_of(set, root)->v[0].child;
+		drop_inner(set, root);
+		set->height--;
+	}
+	set->count--;
+}
+
+/* -- queries ------------------------------------------------------------ */
+
+/* The leaf that (key, len) is or would be in. */
+static const struct leaf *find_leaf(const struct e4df_spans *set, blk64_t key,
+				    blk64_t len)
+{
+	__u32 node = set->root;
+
+	for (unsigned int level = set->height; level; level--) {
+		const struct inner *inner = inner_of(set, node);
+
+		node = inner->v[rank_in_inner(inner, key, len)].child;
+	}
+	return leaf_of(set, node);
+}
+
+const struct e4df_span *e4df_spans_before(const struct e4df_spans *set,
+					  blk64_t key, blk64_t len)
+{
+	const struct leaf *leaf;
+	__u32 at;
+
+	if (!set->count)
+		return NULL;
+	leaf = find_leaf(set, key, len);
+	at = rank_in_leaf(leaf, key, len);
+	if (at)
+		return &leaf->v[at - 1];
+	if (!leaf->prev)
+		return NULL;
+	leaf = leaf_of(set, leaf->prev);
+	return &leaf->v[leaf->count - 1];
+}
+
+const struct e4df_span *e4df_spans_floor(const struct e4df_spans *set,
+					 blk64_t key)
+{
+	return e4df_spans_before(set, key, UINT64_MAX);
+}
+
+/* The first that is not before (key, len). */
+static const struct e4df_span *at_least(const struct e4df_spans *set,
+					blk64_t key, blk64_t len)
+{
+	const struct leaf *leaf;
+	__u32 at;
+
+	if (!set->count)
+		return NULL;
+	leaf = find_leaf(set, key, len);
+	at = rank_in_leaf(leaf, key, len);
+	if (at < leaf->count)
+		return &leaf->v[at];
+	return leaf->next ? leaf_of(set, leaf->next)->v : NULL;
+}
+
+const struct e4df_span *e4df_spans_ceil(const struct e4df_spans *set,
+					blk64_t key)
+{
+	return at_least(set, key, 0);
+}
+
+const struct e4df_span *e4df_spans_after(const struct e4df_spans *set,
+					 blk64_t key, blk64_t len)
+{
+	return at_least(set, key, len + 1);
+}
+
+const struct e4df_span *e4df_spans_next(const struct e4df_spans *set,
+					const struct e4df_span *span)
+{
+	const char *base = set->leaves.nodes;
+	size_t node = (size_t)((const char *)span - base) / sizeof(struct leaf);
+	const struct leaf *leaf = leaf_of(set, (__u32)node);
+
+	if (span + 1 < leaf->v + leaf->count)
+		return span + 1;
+	return leaf->next ? leaf_of(set, leaf->next)->v : NULL;
+}
+
+static const struct e4df_span *fit(const struct e4df_spans *set,
+				   unsigned int level, __u32 node, blk64_t key,
+				   blk64_t len)
+{
+	const struct inner *inner;
+	const struct leaf *leaf;
+
+	if (!level) {
+		leaf = leaf_of(set, node);
+		for (__u32 i = rank_in_leaf(leaf, key, 0); i < leaf->count; i++)
+			if (leaf->v[i].len >= len)
+				return &leaf->v[i];
+		return NULL;
+	}
+	inner = inner_of(set, node);
+	for (__u32 i = rank_in_inner(inner, key, 0); i < inner->count; i++) {
+		const struct e4df_span *found;
+
+		if (inner->v[i].longest < len)
+			continue;
+		/* only in the first child can it be before the key */
+		found = fit(set, level - 1, inner->v[i].child, key, len);
+		if (found)
+			return found;
+	}
+	return NULL;
+}
+
+const struct e4df_span *e4df_spans_fit(const struct e4df_spans *set,
+				       blk64_t key, blk64_t len)
+{
+	return set->count ? fit(set, set->height, set->root, key, len) : NULL;
+}
+
+const struct e4df_span *e4df_spans_fit_last(const struct e4df_spans *set,
+					    blk64_t len)
+{
+	__u32 node = set->root, i;
+	const struct leaf *leaf;
+
+	if (!set->count || e4df_spans_longest(set) < len)
+		return NULL;
+	for (unsigned int level = set->height; level; level--) {
+		const struct inner *inner = inner_of(set, node);
+
+		for (i = inner->count - 1; inner->v[i].longest < len; i--)
+			;
+		node = inner->v[i].child;
+	}
+	leaf = leaf_of(set, node);
+	for (i = leaf->count - 1; leaf->v[i].len < len; i--)
+		;
+	return &leaf->v[i];
+}
+
+blk64_t e4df_spans_longest(const struct e4df_spans *set)
+{
+	return set->count ? measure(set, set->height, set->root) : 0;
+}
