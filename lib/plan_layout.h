@@ -50,8 +50,8 @@ const struct slot *target_find(const struct target *t, __u32 inode,
 errcode_t pack_tree(const struct batcher *b, __u32 inode, __u32 *ret);
 /*
  * Packs these files in their order into the ranges, which ascend.  What does
- * not fit into the rest of a range comes first in the next one, and smaller
- * files that follow take the rest.
+ * not fit into the rest of a range comes first in the next one, and files that
+ * follow take the rest, in their order as far as they fit.
  */
 errcode_t pack_files(struct target *t, const struct batcher *b,
 		     const __u32 *files, __u32 count,
