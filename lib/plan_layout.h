@@ -70,8 +70,12 @@ int sweep_is_over(const struct batcher *b, const struct target *t);
  * What is in the way goes to its own slots if they are free, else as far back
  * as possible; each file is whole again at the end.  *is_done says whether the
  * target was reached; if not there was too little room, or too small a log.
+ * Mapping blocks may end elsewhere, and leave a hole each; with SWEEP_TREES
+ * they are written as often as it takes, at the cost of some metadata.
  */
-errcode_t sweep_run(struct batcher *b, const struct target *t, int *is_done);
+#define SWEEP_TREES 0x1
+errcode_t sweep_run(struct batcher *b, const struct target *t,
+		    unsigned int flags, int *is_done);
 
 /* plan_whole.c */
 

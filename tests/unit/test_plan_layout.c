@@ -105,10 +105,57 @@ static void rest_in_order(void **state)
 	e4df_map_free(after);
 }
 
+/* Areas that are not full. */
+static unsigned int count_open(const struct e4df_map *map)
+{
+	const struct e4df_runs *areas = e4df_map_areas(map);
+	unsigned int count = 0;
+
+	for (size_t i = 0; i < areas->count; i++)
+		count += e4df_runs_is_touched(e4df_map_free_blocks(map),
+					      areas->v[i].start,
+					      areas->v[i].len) ?
+				 1 :
+				 0;
+	return count;
+}
+
+/*
+ * Mapping blocks are chosen when a batch closes; those that came to another
+ * one's hole do not stay there.
+ */
+static void trees_settle(void **state)
+{
+	(void)state;
+	for (unsigned int seed = 0; seed < 60; seed++) {
+		struct prng rng = { prng_mix(seed) };
+		struct maps_recipe recipe = {
+			.blocks = 3000 + pick(&rng, 3000),
+			.free_percent = 30 + pick(&rng, 20),
+			.file_blocks = 10 + pick(&rng, 60),
+			.scattered = 100,
+		};
+		struct e4df_policy policy = {
+			.goal = E4DF_OPTIMIZE,
+			.batch_blocks = 500 + pick(&rng, 1500),
+			.log_blocks = 300,
+		};
+		struct e4df_map *map = maps_random(&rng, &recipe), *after;
+		blk64_t copied;
+
+		after = run(map, &policy, &copied);
+		assert_int_equal(e4df_map_free_blocks(after)->count,
+				 count_open(after));
+		e4df_map_free(map);
+		e4df_map_free(after);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rest_in_order),
+		cmocka_unit_test(trees_settle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
