@@ -446,7 +446,9 @@ static errcode_t layout_pass(struct e4df_plan *plan, struct e4df_map *map,
 	if (!err)
 		err = layout_make(&target, &b, 0);
 	if (!err)
-		err = sweep_run(&b, &target, &is_done);
+		err = sweep_run(&b, &target,
+				policy->goal == E4DF_DEFRAG ? 0 : SWEEP_TREES,
+				&is_done);
 	if (!err)
 		err = layout_measure(&b, &after);
 	*is_better = !err && b.batch_count &&
@@ -498,7 +500,7 @@ static errcode_t order_pass(struct e4df_plan *plan, struct e4df_map *map,
 	if (!err && sweep_is_over(&b, &target))
 		is_done = 1;
 	else if (!err)
-		err = sweep_run(&b, &target, &is_done);
+		err = sweep_run(&b, &target, SWEEP_TREES, &is_done);
 	*is_reached = !err && is_done;
 	*is_better = *is_reached && b.batch_count;
 	if (*is_better)

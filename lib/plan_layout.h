@@ -50,8 +50,8 @@ const struct slot *target_find(const struct target *t, __u32 inode,
 errcode_t pack_tree(const struct batcher *b, __u32 inode, __u32 *ret);
 /*
  * Packs these files in their order into the ranges, which ascend.  What does
- * not fit into the rest of a range comes first in the next one, and smaller
- * files that follow take the rest.
+ * not fit into the rest of a range comes first in the next one, and files that
+ * follow take the rest, in their order as far as they fit.
  */
 errcode_t pack_files(struct target *t, const struct batcher *b,
 		     const __u32 *files, __u32 count,
@@ -70,8 +70,12 @@ int sweep_is_over(const struct batcher *b, const struct target *t);
  * What is in the way goes to its own slots if they are free, else as far back
  * as possible; each file is whole again at the end.  *is_done says whether the
  * target was reached; if not there was too little room, or too small a log.
+ * Mapping blocks may end elsewhere, and leave a hole each; with SWEEP_TREES
+ * they are written as often as it takes, at the cost of some metadata.
  */
-errcode_t sweep_run(struct batcher *b, const struct target *t, int *is_done);
+#define SWEEP_TREES 0x1
+errcode_t sweep_run(struct batcher *b, const struct target *t,
+		    unsigned int flags, int *is_done);
 
 /* plan_whole.c */
 

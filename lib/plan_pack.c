@@ -6,7 +6,8 @@
 
 #include "mapping.h"
 
-#define LOOK_AHEAD 4096 /* files that may take the rest of a range */
+#define LOOK_AHEAD  4096      /* files that may take the rest of a range */
+#define SMALL_BYTES (1 << 20) /* of the rest of one: worth a search */
 
 errcode_t target_init(struct target *t, const struct batcher *b)
 {
@@ -131,8 +132,9 @@ struct packer {
 	const struct batcher *b;
 	const struct e4df_runs *ranges;
 	const __u32 *files;
-	unsigned char *is_done; /* (owned) of each of files */
-	__u32 *tree;		/* (owned) of each of files */
+	__u32 *next; /* (owned) of each of files: itself until it has a
+		      * place, then one behind it, none of them without */
+	__u32 *tree; /* (owned) of each of files */
 	__u32 count;
 	size_t range; /* the current one */
 	blk64_t at;   /* in it */
@@ -157,40 +159,90 @@ static void next_range(struct packer *p)
 		p->at = p->ranges->v[p->range].start;
 }
 
+/* The first from i on that has no place yet; count if all have. */
+static __u32 find_next(struct packer *p, __u32 i)
+{
+	while (p->next[i] != i) {
+		p->next[i] = p->next[p->next[i]]; /* shorter next time */
+		i = p->next[i];
+	}
+	return i;
+}
+
 static errcode_t put(struct packer *p, __u32 i)
 {
 	errcode_t err =
 		target_place(p->target, p->b, p->files[i], p->at, p->tree[i]);
 
 	p->at += need_of(p, i);
-	p->is_done[i] = 1;
+	p->next[i] = i + 1;
 	return err;
 }
 
-/* The rest of a range goes to the next files that are small enough. */
-static errcode_t fill_rest(struct packer *p, __u32 from)
+/* May the file fill the rest of a range? */
+static int is_filler(const struct packer *p, __u32 i)
 {
-	__u32 end = p->count - from > LOOK_AHEAD ? from + LOOK_AHEAD : p->count;
+	return need_of(p, i) <= rest_of(p) &&
+	       p->b->files[p->files[i]].ideal == 1;
+}
+
+/*
+ * The files that follow, in their order, as if those that are too large were
+ * not there: those come first in the next range.
+ */
+static errcode_t fill_in_order(struct packer *p, __u32 from)
+{
+	blk64_t small = SMALL_BYTES / p->b->geometry->block_size >> p->b->bits;
+	__u32 missed = 0;
+	errcode_t err = 0;
+
+	for (__u32 i = find_next(p, from);
+	     i < p->count && rest_of(p) && missed < LOOK_AHEAD && !err;
+	     i = find_next(p, i + 1)) {
+		if (is_filler(p, i))
+			err = put(p, i);
+		else if (rest_of(p) <= small)
+			break;
+		else
+			missed++;
+	}
+	return err;
+}
+
+/* The largest that fits of those that follow, until none does. */
+static errcode_t fill_tightly(struct packer *p, __u32 from)
+{
 	errcode_t err = 0;
 
 	while (rest_of(p) && !err) {
-		blk64_t rest = rest_of(p), best = 0;
-		__u32 pick = end;
+		blk64_t best = 0;
+		__u32 pick = p->count, i = find_next(p, from);
 
-		for (__u32 i = from; i < end && best < rest; i++) {
-			blk64_t need = need_of(p, i);
-
-			if (p->is_done[i] || need > rest || need <= best ||
-			    p->b->files[p->files[i]].ideal > 1)
-				continue;
-			best = need;
-			pick = i;
+		for (__u32 n = 0; i < p->count && n < LOOK_AHEAD; n++) {
+			if (is_filler(p, i) && need_of(p, i) > best) {
+				best = need_of(p, i);
+				pick = i;
+			}
+			if (best == rest_of(p))
+				break;
+			i = find_next(p, i + 1);
 		}
-		if (pick == end)
+		if (pick == p->count)
 			break;
 		err = put(p, pick);
 	}
 	return err;
+}
+
+/*
+ * The rest of a range.  Each file out of its order is a jump there and back;
+ * so only for what is left where the next one does not fit, a few are.
+ */
+static errcode_t fill_rest(struct packer *p, __u32 from)
+{
+	errcode_t err = fill_in_order(p, from);
+
+	return err ? err : fill_tightly(p, from);
 }
 
 /* The runs that a file has that begins in the current range. */
@@ -236,7 +288,7 @@ static errcode_t put_large(struct packer *p, __u32 i)
 				 p->tree[i]);
 		p->at += p->tree[i];
 	}
-	p->is_done[i] = 1;
+	p->next[i] = i + 1;
 	return err;
 }
 
@@ -272,18 +324,20 @@ errcode_t pack_files(struct target *t, const struct batcher *b,
 	};
 	errcode_t err = 0;
 
-	p.is_done = calloc((size_t)count + 1, 1);
+	p.next = malloc(((size_t)count + 1) * sizeof(*p.next));
 	p.tree = calloc((size_t)count + 1, sizeof(*p.tree));
-	if (!p.is_done || !p.tree)
+	if (!p.next || !p.tree)
 		err = ENOMEM;
 	for (__u32 i = 0; i < count && !err; i++)
 		err = pack_tree(b, files[i], &p.tree[i]);
 	if (ranges->count)
 		p.at = ranges->v[0].start;
+	for (__u32 i = 0; i <= count && !err; i++)
+		p.next[i] = i;
 	for (__u32 i = 0; i < count && !err; i++)
-		if (!p.is_done[i])
+		if (p.next[i] == i)
 			err = pack_one(&p, i);
-	free(p.is_done);
+	free(p.next);
 	free(p.tree);
 	return err;
 }

@@ -637,30 +637,57 @@ static errcode_t run_windows(struct sweep *s)
 	return err;
 }
 
-errcode_t sweep_run(struct batcher *b, const struct target *t, int *is_done)
+/* What is not in place; a tree only if it does not go there with its data. */
+static void list_todo(struct sweep *s)
+{
+	const struct target *t = s->target;
+
+	s->todo_count = 0;
+	for (size_t i = 0; i < t->count; i++)
+		if (!sweep_is_in_place(s->b, &t->v[i]) &&
+		    (t->v[i].from != SLOT_TREE || !i ||
+		     t->v[i - 1].inode != t->v[i].inode ||
+		     sweep_is_in_place(s->b, &t->v[i - 1])))
+			s->todo[s->todo_count++] = &t->v[i];
+	if (s->todo_count)
+		qsort(s->todo, s->todo_count, sizeof(*s->todo), compare_slots);
+	s->next = 0;
+	s->choice = s->choice_count = 0;
+	s->is_over = 0;
+}
+
+/*
+ * A batch's mapping blocks get their places when it closes, one file after the
+ * other, and one can come to where another one's were to be.  Those go around
+ * again, as long as there are fewer each time.
+ */
+static errcode_t run_rounds(struct sweep *s, unsigned int flags)
+{
+	size_t before;
+	errcode_t err;
+
+	list_todo(s);
+	do {
+		before = s->todo_count;
+		err = run_windows(s);
+		if (!err)
+			err = batcher_close(s->b);
+		list_todo(s);
+	} while (!err && !s->is_stuck && flags & SWEEP_TREES && s->todo_count &&
+		 s->todo_count < before);
+	return err;
+}
+
+errcode_t sweep_run(struct batcher *b, const struct target *t,
+		    unsigned int flags, int *is_done)
 {
 	struct sweep s = { .b = b, .target = t };
-	errcode_t err = 0;
+	errcode_t err;
 
 	s.todo = malloc((t->count + 1) * sizeof(*s.todo));
 	s.choices = malloc((t->count < CHOICES ? t->count + 1 : CHOICES) *
 			   sizeof(*s.choices));
-	if (!s.todo || !s.choices)
-		err = ENOMEM;
-	for (size_t i = 0; i < t->count && !err; i++)
-		if (!sweep_is_in_place(b, &t->v[i]) &&
-		    (t->v[i].from != SLOT_TREE || !i ||
-		     t->v[i - 1].inode != t->v[i].inode ||
-		     sweep_is_in_place(b, &t->v[i - 1])))
-			s.todo[s.todo_count++] = &t->v[i];
-	if (err)
-		goto out;
-	if (s.todo_count)
-		qsort(s.todo, s.todo_count, sizeof(*s.todo), compare_slots);
-	err = run_windows(&s);
-	if (!err)
-		err = batcher_close(b);
-out:
+	err = s.todo && s.choices ? run_rounds(&s, flags) : ENOMEM;
 	*is_done = !err && !s.is_stuck && sweep_is_over(b, t);
 	free(s.choices);
 	free(s.window);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What target layouts are like where it matters how good they are, not only
+ * that they are right (test_plan_policies).
+ */
+#include "replay.h"
+
+#include "maps.h"
+
+enum {
+	MOST = 400, /* files */
+};
+
+/* A map drawn by hand, file by file, from the first block on. */
+struct drawing {
+	struct maps_file files[MOST + 1];
+	uint32_t order[MOST]; /* that of a reader: as they are drawn */
+	unsigned int count;
+	blk64_t at;
+};
+
+static void draw(struct drawing *d, uint32_t blocks)
+{
+	assert_true(d->count < MOST);
+	d->files[d->count] = (struct maps_file){
+		.ino = 12 + d->count,
+		.why = E4DF_MOVABLE,
+		.count = 1,
+		.extent = { { d->at & E4DF_PBLK_MAX, 0, 0, blocks } },
+	};
+	d->order[d->count] = d->count;
+	d->at += blocks;
+	d->count++;
+	d->files[d->count].count = 0;
+}
+
+static struct e4df_policy optimize(const struct drawing *d)
+{
+	return (struct e4df_policy){
+		.goal = E4DF_OPTIMIZE,
+		.batch_blocks = 4096,
+		.log_blocks = 1000,
+		.order = d->order,
+		.order_count = d->count,
+	};
+}
+
+static struct e4df_map *run(const struct e4df_map *map,
+			    const struct e4df_policy *policy, blk64_t *copied)
+{
+	struct e4df_plan *plan;
+	struct e4df_map *after;
+
+	assert_int_equal(e4df_plan_build(map, policy, &plan), 0);
+	after = replay_plan(map, policy, plan);
+	*copied = e4df_plan_copy_blocks(plan);
+	e4df_plan_free(plan);
+	return after;
+}
+
+/* Files that lie in front of the one that comes before them. */
+static unsigned int count_back(const struct e4df_map *map,
+			       const struct drawing *d)
+{
+	blk64_t last = 0;
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < d->count; i++) {
+		blk64_t at = e4df_map_extents(map, d->order[i])->pblk;
+
+		count += at < last;
+		last = at;
+	}
+	return count;
+}
+
+/*
+ * A large file does not fit into the rest of an area; the many that follow it
+ * and do are not out of order among themselves.
+ */
+static void rest_in_order(void **state)
+{
+	static const struct e4df_range fixed[] = { { 0, 10 }, { 3000, 5 } };
+	static struct drawing d;
+	struct e4df_policy policy;
+	struct e4df_map *map, *after;
+	blk64_t copied;
+
+	(void)state;
+	d.at = 10;
+	draw(&d, 900);
+	draw(&d, 2050);
+	d.at = 3005;
+	draw(&d, 1000);
+	for (unsigned int i = 0; i < 300; i++)
+		draw(&d, 1 + i * 7 % 19);
+	for (unsigned int i = 0; i < d.count; i++) /* nothing is in place */
+		d.order[i] = i < 3 ? 2 - i : 2 + d.count - i;
+	policy = optimize(&d);
+	map = maps_drawn(12000, fixed, 2, d.files);
+	assert_true(count_back(map, &d) > 200);
+	after = run(map, &policy, &copied);
+	assert_in_range(count_back(after, &d), 0, 6);
+	e4df_map_free(map);
+	e4df_map_free(after);
+}
+
+/* Areas that are not full. */
+static unsigned int count_open(const struct e4df_map *map)
+{
+	const struct e4df_runs *areas = e4df_map_areas(map);
+	unsigned int count = 0;
+
+	for (size_t i = 0; i < areas->count; i++)
+		count += e4df_runs_is_touched(e4df_map_free_blocks(map),
+					      areas->v[i].start,
+					      areas->v[i].len) ?
+				 1 :
+				 0;
+	return count;
+}
+
+/*
+ * Mapping blocks are chosen when a batch closes; those that came to another
+ * one's hole do not stay there.
+ */
+static void trees_settle(void **state)
+{
+	(void)state;
+	for (unsigned int seed = 0; seed < 60; seed++) {
+		struct prng rng = { prng_mix(seed) };
+		struct maps_recipe recipe = {
+			.blocks = 3000 + pick(&rng, 3000),
+			.free_percent = 30 + pick(&rng, 20),
+			.file_blocks = 10 + pick(&rng, 60),
+			.scattered = 100,
+		};
+		struct e4df_policy policy = {
+			.goal = E4DF_OPTIMIZE,
+			.batch_blocks = 500 + pick(&rng, 1500),
+			.log_blocks = 300,
+		};
+		struct e4df_map *map = maps_random(&rng, &recipe), *after;
+		blk64_t copied;
+
+		after = run(map, &policy, &copied);
+		assert_int_equal(e4df_map_free_blocks(after)->count,
+				 count_open(after));
+		e4df_map_free(map);
+		e4df_map_free(after);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rest_in_order),
+		cmocka_unit_test(trees_settle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
