@@ -12,7 +12,7 @@ struct nodes {
 	/* Of an extent tree: what is left of each of its levels. */
 	struct level {
 		__u32 at, end;
-	} level[E4DF_TREE_MAX_DEPTH + 1];
+	} level[E4DF_TREE_MAX_DEPTH];
 	unsigned int levels;
 	/* Of a block map: where the last one was met. */
 	__u32 next;
@@ -39,14 +39,12 @@ static void add(__u64 *sum, __u64 n)
 /* Neither distance nor `blocks` is above 2^48, so that nothing overflows. */
 static __u64 seek_nsec(const struct reader *r, blk64_t pblk, blk64_t distance)
 {
-	const __u64 most = E4DF_READCOST_SEEK + E4DF_READCOST_STROKE;
 	__u64 block_nsec = (__u64)r->g->block_size * E4DF_READCOST_BYTE;
 	__u64 nsec = E4DF_READCOST_SEEK + E4DF_READCOST_STROKE / 1000 *
 						  distance / r->g->blocks *
 						  1000;
 
-	if (pblk > r->at && distance <= most / block_nsec &&
-	    distance * block_nsec < nsec)
+	if (pblk > r->at && distance <= nsec / block_nsec)
 		return distance * block_nsec;
 	return nsec;
 }
@@ -107,7 +105,7 @@ static void find_levels(struct nodes *n)
 {
 	for (__u32 i = 0; i < n->count; i++) {
 		if (!i || (n->v[i].lblk <= n->v[i - 1].lblk &&
-			   n->levels <= E4DF_TREE_MAX_DEPTH))
+			   n->levels < E4DF_TREE_MAX_DEPTH))
 			n->level[n->levels++].at = i;
 		n->level[n->levels - 1].end = i + 1;
 	}
@@ -145,7 +143,7 @@ static blk64_t meet_map(struct reader *r, struct nodes *n, blk64_t lblk)
 
 	if (lblk < start)
 		return start;
-	while (lblk >= start + span && depth < 3) {
+	while (lblk >= start + span) {
 		start += span;
 		span *= slots;
 		depth++;
@@ -217,8 +215,7 @@ static errcode_t read_inode(void *ctx, __u32 index)
 static struct reader begin(const struct e4df_map *map)
 {
 	const struct e4df_geometry *g = e4df_map_geometry(map);
-
-	struct reader r = { .map = map, .g = g, .window = NOWHERE };
+	struct reader r = { .map = map, .g = g };
 
 	while (g->block_size << r.window_bits < E4DF_READCOST_WINDOW)
 		r.window_bits++;

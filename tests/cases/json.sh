@@ -74,6 +74,33 @@ assert_figures()
 	END
 }
 
+# read_cost OBJECT prints what is in it.
+read_cost()
+{
+	sed -n "/^  \"$1\": {/,/^  }/p" out |
+		sed -n '/^    "read_cost": {/,/^    }/p'
+}
+
+# assert_read_cost OBJECT COLUMN: the same as in text, for the counts and time
+assert_read_cost()
+{
+	local object=$1 column=$2 title name
+
+	while IFS=: read -r title name; do
+		assert_eq "$(sed -n "s/^$title  *//p" text | sed 's/ s\>//g' |
+			awk -v c="$column" '{ print $c }')" \
+			"$(read_cost "$object" | sed -nE \
+			"s/^ *\"$name\": ([0-9]+(\.[0-9])?).*/\1/p")" \
+			"$object: $title"
+	done <<-END
+		Read requests:requests
+		Read seeks:seeks
+		Read time:seconds
+	END
+	[ "$(read_cost "$object" | wc -l)" = 7 ] ||
+		fail "read_cost of $object has other members"
+}
+
 # -- a file that is fragmented and skipped
 
 json 0 -c fresh
@@ -100,6 +127,8 @@ assert_member "$(blkid -p -s UUID -o value fresh | sed 's/.*/"&"/')" \
 	filesystem uuid
 assert_member $((48 << 20)) filesystem bytes
 assert_figures before 1
+assert_read_cost before 1
+read_cost before >cost.before
 assert_grep '"reason": "immutable or append-only"' out
 assert_grep '1 file: immutable or append-only' text
 assert_eq 10 "$(grep -c '^      "path": "/' out)" "worst files with a path"
@@ -113,6 +142,9 @@ assert_unchanged fresh json 0 -n fresh
 assert_member '"plan"' action
 assert_figures before 1
 assert_figures after 2
+assert_read_cost before 1
+assert_read_cost after 2
+read_cost before | cmp cost.before - || fail "-n reads otherwise than -c"
 assert_grep "^Would move .* ($(member bytes_to_move) bytes) of $(member \
 	files_to_move) files in $(member steps_to_do) step" text
 assert_member null bytes_moved
@@ -139,8 +171,17 @@ sed -nE '/^  "(before|after)"/,/^  \}/p; /_to_(move|do)"/p' out |
 cp fresh img
 json 0 --verify img
 assert_member "$(member files_to_move)" files_compared
+read_cost after >cost.after
+! cmp -s cost.before cost.after || fail "reading takes what it took before"
 json 0 -q img
 assert_member 0 bytes_moved
+for object in before after; do
+	read_cost $object | cmp cost.after - ||
+		fail "reading takes another time $object a run without moves"
+done
+# the reader does not follow --sort
+json 0 -n --optimize --sort=name img
+read_cost before | cmp cost.after - || fail "--sort changes the reader"
 
 # -- -v: messages go to standard error
 

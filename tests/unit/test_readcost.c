@@ -14,7 +14,7 @@
 struct file {
 	enum e4df_format format;
 	uint32_t data, tree;
-	struct e4df_extent e[12];
+	struct e4df_extent e[24];
 };
 
 static struct e4df_map *new_map(unsigned int block_size, blk64_t blocks)
@@ -525,11 +525,28 @@ static blk64_t some_place(struct prng *rng, blk64_t next)
 	return chance(rng, 40) ? next : pick(rng, 100000);
 }
 
+/* Levels of a tree, each as wide as the one above or wider. */
+static void random_tree(struct prng *rng, struct file *f, uint64_t end)
+{
+	unsigned int levels = pick(rng, E4DF_TREE_MAX_DEPTH + 1), width = 1;
+
+	for (; levels; levels--) {
+		uint64_t at = f->e[0].lblk;
+
+		width += pick(rng, 3);
+		for (unsigned int i = 0; i < width; i++) {
+			if (f->data + f->tree == ARRAY_SIZE(f->e))
+				return;
+			f->e[f->data + f->tree++].lblk = (uint32_t)at;
+			at += 1 + pick(rng, (unsigned int)end / width + 1);
+		}
+	}
+}
+
 static void random_file(struct prng *rng, struct file *f)
 {
 	uint64_t lblk = chance(rng, 50) ? pick(rng, 14) : pick(rng, 140000);
 	blk64_t next = pick(rng, 100000);
-	uint32_t at = 0;
 
 	memset(f, 0, sizeof(*f));
 	f->format = chance(rng, 50) ? E4DF_BLOCK_MAP : E4DF_EXTENTS;
@@ -549,21 +566,17 @@ static void random_file(struct prng *rng, struct file *f)
 		if (chance(rng, 60))
 			lblk += pick(rng, chance(rng, 40) ? 70000 : 300);
 	}
-	f->tree = pick(rng, 7);
+	if (f->format == E4DF_EXTENTS)
+		random_tree(rng, f, lblk);
+	else
+		f->tree = pick(rng, 9);
 	for (uint32_t i = 0; i < f->tree; i++) {
-		/* a new level, or farther on in this one */
-		at = !i || chance(rng, 40) ?
-			     (uint32_t)pick(rng, at + 1) / 2 :
-			     at + 1 + pick(rng, (uint32_t)lblk / 2 + 50);
-		if (!i)
-			at = f->e[0].lblk;
-		f->e[f->data + i] = (struct e4df_extent){
-			.pblk = some_place(rng, next) & E4DF_PBLK_MAX,
-			.flags = E4DF_EXTENT_TREE,
-			.lblk = f->format == E4DF_EXTENTS ? at : 0,
-			.len = 1,
-		};
-		next = f->e[f->data + i].pblk + 1;
+		struct e4df_extent *e = &f->e[f->data + i];
+
+		next = some_place(rng, next);
+		e->pblk = next++ & E4DF_PBLK_MAX;
+		e->flags = E4DF_EXTENT_TREE;
+		e->len = 1;
 	}
 }
 
