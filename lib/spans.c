@@ -374,7 +374,11 @@ static int try_join(struct e4df_spans *set, unsigned int level,
 static void shrink(struct e4df_spans *set, unsigned int level,
 		   struct inner *inner, __u32 at)
 {
-	if (count_of(set, level, inner->v[at].child)) {
+	__u32 left = count_of(set, level, inner->v[at].child);
+
+	if (left > JOIN / 2)
+		return;
+	if (left) {
 		if (!try_join(set, level, inner, at) && at)
 			try_join(set, level, inner, at - 1);
 		return;
