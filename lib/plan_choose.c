@@ -126,7 +126,7 @@ static blk64_t window_cost(const struct batcher *b, __u32 inode,
 			*must_clear = 1;
 		}
 		at = stop;
-		n = e4df_spans_ceil(&b->space.used, at);
+		n = e4df_spans_next(&b->space.used, n);
 	}
 	return cost;
 }
@@ -200,7 +200,7 @@ static errcode_t list_obstacles(const struct batcher *b, blk64_t from,
 			.end = n->key + n->len,
 			.cost = cost_of(b, n, n->len, blocks),
 		};
-		n = e4df_spans_ceil(&b->space.used, n->key + n->len);
+		n = e4df_spans_next(&b->space.used, n);
 	}
 	*ret = v;
 	*ret_count = count;

@@ -491,7 +491,7 @@ errcode_t layout_measure(const struct batcher *b, struct layout_figures *ret)
 		last = list[i];
 	}
 	for (n = e4df_spans_ceil(&b->space.free_at, 0); n;
-	     n = e4df_spans_ceil(&b->space.free_at, n->key + n->len))
+	     n = e4df_spans_next(&b->space.free_at, n))
 		ret->long_free += n->len >= run ? n->len : 0;
 	free(list);
 	return 0;

@@ -123,8 +123,11 @@ static errcode_t cut(struct space *space, blk64_t start, blk64_t len)
 errcode_t space_change(struct space *space, blk64_t start, blk64_t len,
 		       __u32 owner, __u32 lblk)
 {
-	errcode_t err = cut(space, start, len);
+	errcode_t err;
 
+	if (e4df_spans_change(&space->used, start, len, owner, lblk))
+		return 0;
+	err = cut(space, start, len);
 	return err ? err :
 		     e4df_spans_insert(&space->used, start, len, owner, lblk);
 }

@@ -124,7 +124,7 @@ static blk64_t count_foreign(const struct batcher *b, const struct slot *slot)
 			at = n->key;
 		if (n->owner != OWNER_PENDING && !is_at_home(b, slot, n))
 			sum += stop - at;
-		n = e4df_spans_ceil(&b->space.used, n->key + n->len);
+		n = e4df_spans_next(&b->space.used, n);
 	}
 	return sum;
 }

@@ -13,6 +13,7 @@
 #define NEAR	    8192       /* ranges looked at for a file, beyond that */
 #define SHARE	    64	       /* so many times as there are, in all */
 #define NEVER	    (1ULL << 44)
+#define FIXED	    UINT32_MAX
 
 /*
  * The target of `defrag`: every file that is whole stays, with all files that
@@ -23,7 +24,9 @@ struct whole {
 	const struct batcher *b;
 	struct target *t;
 	struct space holes;   /* its used ranges are those that stay, and
-				 * the slots that are given away */
+				 * the slots that are given away; their lblk
+				 * is the size of a file that may be displaced,
+				 * else FIXED */
 	unsigned char *moves; /* (owned) [inode] */
 	struct part *parts;   /* (owned) to be placed */
 	size_t count, alloc;
@@ -76,7 +79,7 @@ static errcode_t add_file(struct whole *w, __u32 inode)
 static errcode_t keep_run(struct whole *w, __u32 inode, blk64_t from,
 			  blk64_t start, blk64_t len)
 {
-	errcode_t err = space_take(&w->holes, start, len, inode, 0);
+	errcode_t err = space_take(&w->holes, start, len, inode, FIXED);
 
 	return err ? err :
 		     target_add(w->t, inode, (__u32)from, start, (__u32)len);
@@ -166,16 +169,17 @@ int e4df_plan_is_good(const struct e4df_map *map, __u32 index, blk64_t good_run)
 	return goal > 1 && shape.runs <= goal;
 }
 
-/* A file's ranges are not for others. */
+/* A file's ranges are not for others, but for larger ones if it is whole. */
 static errcode_t stay(struct whole *w, __u32 inode)
 {
 	const struct file *f = &w->b->files[inode];
 	const struct e4df_extent *v = batcher_layout(w->b, inode);
+	int is_fixed = f->ideal > 1 || !batcher_is_ideal(w->b, inode);
 	errcode_t err = 0;
 
 	for (__u32 i = 0; i < f->data + f->tree && !err; i++)
 		err = space_take(&w->holes, v[i].pblk, v[i].len, inode,
-				 i < f->data ? v[i].lblk : LBLK_TREE);
+				 is_fixed ? FIXED : f->blocks);
 	return err;
 }
 
@@ -233,7 +237,7 @@ static blk64_t cost_of(const struct batcher *b, const struct part *part,
 			cost -= 2 * (stop - at);
 		else
 			cost += stop - at;
-		n = e4df_spans_ceil(&b->space.used, n->key + n->len);
+		n = e4df_spans_next(&b->space.used, n);
 	}
 	return cost;
 }
@@ -321,18 +325,9 @@ static int find_place(const struct whole *w, const struct part *part,
 }
 
 /* What it costs that a range which was to stay does not. */
-static blk64_t window_price(const struct whole *w, const struct e4df_span *n,
-			    blk64_t need)
+static blk64_t window_price(const struct e4df_span *n, blk64_t need)
 {
-	const struct file *f;
-
-	if (n->owner >= OWNER_FILES)
-		return NEVER;
-	f = &w->b->files[n->owner];
-	if (w->moves[n->owner] || f->ideal > 1 || f->blocks > need / 2 ||
-	    !batcher_is_ideal(w->b, n->owner))
-		return NEVER;
-	return n->len + 8;
+	return n->lblk > need / 2 ? NEVER : n->len + 8;
 }
 
 /* The search for the window with the least to displace. */
@@ -358,8 +353,8 @@ static blk64_t slide(const struct whole *w, struct search *s, blk64_t at,
 			if (!s->left)
 				return at;
 			s->left--;
-			sum += window_price(w, hi, s->need);
-			hi = e4df_spans_ceil(&w->holes.used, hi->key + hi->len);
+			sum += window_price(hi, s->need);
+			hi = e4df_spans_next(&w->holes.used, hi);
 		}
 		if (sum < s->best) {
 			s->best = sum;
@@ -368,9 +363,9 @@ static blk64_t slide(const struct whole *w, struct search *s, blk64_t at,
 		if (!lo || lo->key >= end)
 			break;
 		if (lo->key < at + s->need)
-			sum -= window_price(w, lo, s->need);
+			sum -= window_price(lo, s->need);
 		at = lo->key + lo->len;
-		lo = e4df_spans_ceil(&w->holes.used, at);
+		lo = e4df_spans_next(&w->holes.used, lo);
 		if (hi && hi->key < at)
 			hi = lo;
 	}
@@ -454,7 +449,7 @@ static errcode_t place_part(struct whole *w, const struct part *part)
 		err = make_hole(w, need, &start, &is_found);
 	if (err || !is_found)
 		return err;
-	err = space_take(&w->holes, start, need, copy.inode, 0);
+	err = space_take(&w->holes, start, need, copy.inode, FIXED);
 	if (!err)
 		err = target_add(w->t, copy.inode, copy.from, start, copy.len);
 	if (!err && copy.tree)

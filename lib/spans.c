@@ -374,7 +374,11 @@ static int try_join(struct e4df_spans *set, unsigned int level,
 static void shrink(struct e4df_spans *set, unsigned int level,
 		   struct inner *inner, __u32 at)
 {
-	if (count_of(set, level, inner->v[at].child)) {
+	__u32 left = count_of(set, level, inner->v[at].child);
+
+	if (left > JOIN / 2)
+		return;
+	if (left) {
 		if (!try_join(set, level, inner, at) && at)
 			try_join(set, level, inner, at - 1);
 		return;
@@ -426,8 +430,8 @@ void e4df_spans_erase(struct e4df_spans *set, blk64_t key, blk64_t len)
 /* -- queries ------------------------------------------------------------ */
 
 /* The leaf that (key, len) is or would be in. */
-static const struct leaf *find_leaf(const struct e4df_spans *set, blk64_t key,
-				    blk64_t len)
+static struct leaf *find_leaf(const struct e4df_spans *set, blk64_t key,
+			      blk64_t len)
 {
 	__u32 node = set->root;
 
@@ -437,6 +441,24 @@ static const struct leaf *find_leaf(const struct e4df_spans *set, blk64_t key,
 		node = inner->v[rank_in_inner(inner, key, len)].child;
 	}
 	return leaf_of(set, node);
+}
+
+int e4df_spans_change(struct e4df_spans *set, blk64_t key, blk64_t len,
+		      __u32 owner, __u32 lblk)
+{
+	struct leaf *leaf;
+	__u32 at;
+
+	if (!set->count)
+		return 0;
+	leaf = find_leaf(set, key, len);
+	at = rank_in_leaf(leaf, key, len);
+	if (at == leaf->count || leaf->v[at].key != key ||
+	    leaf->v[at].len != len)
+		return 0;
+	leaf->v[at].owner = owner;
+	leaf->v[at].lblk = lblk;
+	return 1;
 }
 
 const struct e4df_span *e4df_spans_before(const struct e4df_spans *set,

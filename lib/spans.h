@@ -51,6 +51,10 @@ errcode_t e4df_spans_insert(struct e4df_spans *set, blk64_t key, blk64_t len,
 /* Removes the range (key, len), which must be there. */
 void e4df_spans_erase(struct e4df_spans *set, blk64_t key, blk64_t len);
 
+/* Gives the range (key, len), if it is there, other values of the caller. */
+int e4df_spans_change(struct e4df_spans *set, blk64_t key, blk64_t len,
+		      __u32 owner, __u32 lblk);
+
 /*
  * Queries return NULL where there is none; what they return is valid until
  * the next insert or erase.

@@ -110,6 +110,21 @@ static void toggle(struct e4df_spans *set, struct model *m,
 	}
 }
 
+/* Other values, for a range that may be there. */
+static void change(struct e4df_spans *set, struct model *m, blk64_t key,
+		   blk64_t len, __u32 owner)
+{
+	int is_there;
+	unsigned int at = model_find(m, key, len, &is_there);
+
+	if (is_there) {
+		m->v[at].owner = owner;
+		m->v[at].lblk = ~owner;
+	}
+	assert_int_equal(e4df_spans_change(set, key, len, owner, ~owner),
+			 is_there);
+}
+
 /* From end to end, by the neighbours alone. */
 static void check_walk(const struct e4df_spans *set, const struct model *m)
 {
@@ -157,6 +172,7 @@ static void churn(const struct way *way)
 		if (m->count && chance(&rng, way->erased_percent))
 			item = m->v[pick(&rng, m->count)]; /* to be erased */
 		toggle(&set, m, &item);
+		change(&set, m, item.key, item.len + pick(&rng, 2), i);
 		check_queries(&set, m, pick(&rng, way->keys + 2),
 			      pick(&rng, way->lens + 2));
 		if (i % 64 == 0)
