@@ -419,13 +419,15 @@ static errcode_t tree_pass(struct e4df_plan *plan, struct e4df_map *map,
 	return err;
 }
 
-/*
- * One pass of a target layout.  It counts only if the layout is better by its
- * own figures, so the passes come to an end.  Files for which there was no
- * room may be left in more pieces, which later passes have to make good.
- */
-static errcode_t layout_pass(struct e4df_plan *plan, struct e4df_map *map,
-			     const struct e4df_policy *policy, int *is_better)
+static unsigned int sweep_flags(enum e4df_goal goal, unsigned int layout)
+{
+	return (goal == E4DF_DEFRAG ? 0U : SWEEP_TREES) |
+	       (layout & LAYOUT_CLOSE ? SWEEP_PATIENT : 0U);
+}
+
+static errcode_t try_layout(struct e4df_plan *plan, struct e4df_map *map,
+			    const struct e4df_policy *policy,
+			    unsigned int flags, int *is_better)
 {
 	struct layout_figures before, after;
 	struct target target = { .v = NULL };
@@ -439,15 +441,12 @@ static errcode_t layout_pass(struct e4df_plan *plan, struct e4df_map *map,
 	err = batcher_init_space(&b);
 	if (!err)
 		err = layout_measure(&b, &before);
-	if (err ||
-	    (policy->goal == E4DF_OPTIMIZE && layout_is_orderly(&b, &before)))
-		goto out;
-	err = target_init(&target, &b);
 	if (!err)
-		err = layout_make(&target, &b, 0);
+		err = target_init(&target, &b);
 	if (!err)
-		err = sweep_run(&b, &target,
-				policy->goal == E4DF_DEFRAG ? 0 : SWEEP_TREES,
+		err = layout_make(&target, &b, flags);
+	if (!err)
+		err = sweep_run(&b, &target, sweep_flags(policy->goal, flags),
 				&is_done);
 	if (!err)
 		err = layout_measure(&b, &after);
@@ -455,9 +454,46 @@ static errcode_t layout_pass(struct e4df_plan *plan, struct e4df_map *map,
 		     layout_is_better(&b, &after, &before);
 	if (*is_better)
 		err = keep_pass(plan, &b, map);
-out:
 	target_release(&target);
 	batcher_release(&b);
+	return err;
+}
+
+/* Are the files in order, and is the free space together? */
+static errcode_t look_at(const struct e4df_map *map,
+			 const struct e4df_policy *policy, int *is_orderly,
+			 int *is_gathered)
+{
+	struct layout_figures figures;
+	struct batcher b;
+	errcode_t err = batcher_init(&b, map, policy);
+
+	if (!err)
+		err = layout_measure(&b, &figures);
+	*is_orderly = !err && layout_is_orderly(&figures);
+	*is_gathered = !err && layout_is_gathered(&b, &figures);
+	batcher_release(&b);
+	return err;
+}
+
+/*
+ * One pass of a target layout.  It counts only if the layout is better by its
+ * own figures, so the passes come to an end.  Files for which there was no
+ * room may be left in more pieces, which later passes have to make good.
+ */
+static errcode_t layout_pass(struct e4df_plan *plan, struct e4df_map *map,
+			     const struct e4df_policy *policy, int *is_better)
+{
+	int is_orderly = 0, is_gathered = 0;
+	errcode_t err = 0;
+
+	*is_better = 0;
+	if (policy->goal == E4DF_OPTIMIZE)
+		err = look_at(map, policy, &is_orderly, &is_gathered);
+	if (!err && is_orderly)
+		err = try_layout(plan, map, policy, LAYOUT_CLOSE, is_better);
+	if (!err && !*is_better && !(is_orderly && is_gathered))
+		err = try_layout(plan, map, policy, 0, is_better);
 	return err;
 }
 

@@ -11,8 +11,9 @@
  *		  way.  Smaller files make a hole where there is none;
  *	compact	  files that are whole and in front stay, and those behind them
  *		  fill the holes; where too much finds none, all close up;
- *	optimize  all files in their order, directories first; what is nearly
- *		  so stays, and only fragmented files move.
+ *	optimize  all files in their order, directories first; where they are
+ *		  nearly so, only fragmented files move, and as many from the
+ *		  rear as it takes to close the holes.
  *
  * Cost is counted in blocks to write.  What the targets leave fragmented goes
  * through the files one by one: to a free run, around one of its own runs, to

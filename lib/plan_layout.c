@@ -425,11 +425,26 @@ static errcode_t make_compact(struct target *t, const struct batcher *b)
 	return err;
 }
 
+/* All files in the sequence, of which most are in place. */
+static errcode_t make_closed(struct target *t, const struct batcher *b)
+{
+	__u32 *list, count;
+	errcode_t err = list_sequence(b, &list, &count);
+
+	if (err)
+		return err;
+	err = close_make(t, b, list, count);
+	free(list);
+	return err;
+}
+
 errcode_t layout_make(struct target *t, const struct batcher *b,
 		      unsigned int flags)
 {
 	if (flags & LAYOUT_ORDER)
 		return make_order(t, b);
+	if (flags & LAYOUT_CLOSE)
+		return make_closed(t, b);
 	switch (b->policy->goal) {
 	case E4DF_OPTIMIZE:
 		return make_optimal(t, b);
@@ -497,10 +512,15 @@ errcode_t layout_measure(const struct batcher *b, struct layout_figures *ret)
 	return 0;
 }
 
-int layout_is_orderly(const struct batcher *b, const struct layout_figures *f)
+int layout_is_orderly(const struct layout_figures *f)
 {
-	return f->jumps * 100 <= f->files * (100 - ORDERLY) &&
-	       f->long_free * 100 >= b->space.free_blocks * LONG_PERCENT;
+	return f->jumps * 100 <= f->files * (100 - ORDERLY);
+}
+
+int layout_is_gathered(const struct batcher *b, const struct layout_figures *f)
+{
+	return f->long_free * 100 >= b->space.free_blocks * LONG_PERCENT ||
+	       f->free_runs <= e4df_map_areas(b->map)->count;
 }
 
 int layout_is_better(const struct batcher *b, const struct layout_figures *a,
@@ -515,6 +535,12 @@ int layout_is_better(const struct batcher *b, const struct layout_figures *a,
 		       (a->end == before->end &&
 			a->excess + a->free_runs <
 				before->excess + before->free_runs);
-	return a->jumps + a->excess + a->free_runs <
-	       before->jumps + before->excess + before->free_runs;
+	if (!layout_is_orderly(before))
+		return a->jumps + a->excess + a->free_runs <
+		       before->jumps + before->excess + before->free_runs;
+	if (a->excess + a->free_runs != before->excess + before->free_runs)
+		return layout_is_orderly(a) &&
+		       a->excess + a->free_runs <
+			       before->excess + before->free_runs;
+	return a->jumps < before->jumps;
 }

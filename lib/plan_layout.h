@@ -5,6 +5,7 @@
  *	plan_layout.c	which file is to be where, by the policy's goal
  *	plan_whole.c	for E4DF_DEFRAG: the fragmented files between the others
  *	plan_pack.c	one file behind the other, area by area
+ *	plan_close.c	for E4DF_OPTIMIZE: what is nearly in order, with less
  *	plan_sweep.c	the batches that lead there
  *
  * Units are the batcher's.
@@ -71,9 +72,12 @@ int sweep_is_over(const struct batcher *b, const struct target *t);
  * as possible; each file is whole again at the end.  *is_done says whether the
  * target was reached; if not there was too little room, or too small a log.
  * Mapping blocks may end elsewhere, and leave a hole each; with SWEEP_TREES
- * they are written as often as it takes, at the cost of some metadata.
+ * they are written as often as it takes, at the cost of some metadata.  With
+ * SWEEP_PATIENT a slot waits as long as others are free, for what is in its
+ * way to have gone, at the cost of more and smaller batches.
  */
-#define SWEEP_TREES 0x1
+#define SWEEP_TREES   0x1
+#define SWEEP_PATIENT 0x2
 errcode_t sweep_run(struct batcher *b, const struct target *t,
 		    unsigned int flags, int *is_done);
 
@@ -81,13 +85,20 @@ errcode_t sweep_run(struct batcher *b, const struct target *t,
 
 errcode_t whole_make(struct target *t, const struct batcher *b);
 
+/* plan_close.c */
+
+/* The files in their order, of which those that are whole stay, mostly. */
+errcode_t close_make(struct target *t, const struct batcher *b,
+		     const __u32 *list, __u32 count);
+
 /* plan_layout.c */
 
 /*
  * Makes the target of one pass, by policy->goal; with LAYOUT_ORDER for the
- * listed files alone.
+ * listed files alone, with LAYOUT_CLOSE for files that are nearly in order.
  */
 #define LAYOUT_ORDER 0x1
+#define LAYOUT_CLOSE 0x2
 errcode_t layout_make(struct target *t, const struct batcher *b,
 		      unsigned int flags);
 
@@ -103,8 +114,10 @@ struct layout_figures {
 
 /* Measures a batcher without an open batch.  Returns ENOMEM. */
 errcode_t layout_measure(const struct batcher *b, struct layout_figures *ret);
-/* So nearly in order that it is not laid out anew? */
-int layout_is_orderly(const struct batcher *b, const struct layout_figures *f);
+/* Are the files so nearly in order that they are not laid out anew? */
+int layout_is_orderly(const struct layout_figures *f);
+/* Is the free space in long runs, nearly all of it, or in few? */
+int layout_is_gathered(const struct batcher *b, const struct layout_figures *f);
 /* Is a layout worth having, for policy->goal? */
 int layout_is_better(const struct batcher *b, const struct layout_figures *a,
 		     const struct layout_figures *before);

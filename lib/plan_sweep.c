@@ -31,6 +31,7 @@ struct sweep {
 	size_t window_count, window_alloc;
 	int must_close; /* before what is reserved can be written */
 	int is_stuck, is_over;
+	int is_patient; /* SWEEP_PATIENT */
 };
 
 static int compare_slots(const void *a, const void *b)
@@ -286,8 +287,9 @@ static errcode_t choose_window(struct sweep *s)
 
 		if (sum && (sum >= limit || foreign + c->foreign > room))
 			break;
-		if (c->foreign && (sum - dirty >= room / CLEAN_SHARE ||
-				   dirty > room / CLEAN_SHARE))
+		if (c->foreign &&
+		    (sum - dirty >= (s->is_patient ? 1 : room / CLEAN_SHARE) ||
+		     dirty > room / CLEAN_SHARE))
 			break;
 		foreign += c->foreign;
 		if (c->foreign)
@@ -651,7 +653,7 @@ static void list_todo(struct sweep *s)
 			s->todo[s->todo_count++] = &t->v[i];
 	if (s->todo_count)
 		qsort(s->todo, s->todo_count, sizeof(*s->todo), compare_slots);
-	s->next = 0;
+	s->next = s->skip = 0;
 	s->choice = s->choice_count = 0;
 	s->is_over = 0;
 }
@@ -666,6 +668,7 @@ static errcode_t run_rounds(struct sweep *s, unsigned int flags)
 	size_t before;
 	errcode_t err;
 
+	s->is_patient = (flags & SWEEP_PATIENT) != 0;
 	list_todo(s);
 	do {
 		before = s->todo_count;

@@ -151,11 +151,57 @@ static void trees_settle(void **state)
 	}
 }
 
+/*
+ * Files in order, some of them gone since, and some grown: most stay, and yet
+ * no hole is left, whether there is much room at the end or nearly none.
+ */
+static void little_changed(void **state)
+{
+	static const struct e4df_range fixed[] = { { 0, 10 } };
+	static const blk64_t spare[] = { 20, 20000 };
+
+	(void)state;
+	for (unsigned int k = 0; k < 2; k++) {
+		struct drawing d = { .at = 10 };
+		struct e4df_policy policy;
+		struct e4df_map *map, *after;
+		blk64_t copied;
+
+		for (unsigned int i = 0; i < 350; i++) {
+			uint32_t blocks = 1 + i * 7 % 19;
+
+			if (i % 35 == 17)
+				d.at += blocks; /* gone */
+			else
+				draw(&d, blocks);
+		}
+		for (unsigned int i = 40; i < 300; i += 80) {
+			struct maps_file *f = &d.files[i];
+
+			f->count = 2;
+			f->extent[1] = f->extent[0];
+			f->extent[1].lblk = f->extent[0].len;
+			f->extent[1].pblk = d.at++ & E4DF_PBLK_MAX;
+			f->extent[1].len = 1;
+		}
+		policy = optimize(&d);
+		map = maps_drawn(d.at + spare[k], fixed, 1, d.files);
+		after = run(map, &policy, &copied);
+		assert_in_range(copied, 50, 500);
+		assert_int_equal(e4df_map_free_blocks(after)->count, 1);
+		for (unsigned int i = 0; i < d.count; i++)
+			assert_int_equal(replay_excess(after, i), 0);
+		e4df_map_free(map);
+		e4df_map_free(after);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rest_in_order),
 		cmocka_unit_test(trees_settle),
+		cmocka_unit_test(little_changed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
