@@ -454,6 +454,7 @@ static errcode_t try_layout(struct e4df_plan *plan, struct e4df_map *map,
 		     layout_is_better(&b, &after, &before);
 	if (*is_better)
 		err = keep_pass(plan, &b, map);
+out:
 	target_release(&target);
 	batcher_release(&b);
 	return err;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "treap.h"
+#include "spans.h"
 
 #define PRICE_BYTES (1 << 20) /* that a free run less is worth */
 #define WORSE	    4	      /* so many times the best: enough is tried */
@@ -47,7 +47,7 @@ struct trial {
 	blk64_t cut;	    /* from here on all that does not stay is packed */
 	struct space holes; /* in front of it */
 	struct e4df_runs behind;
-	struct e4df_treap pool; /* key = need, len = 1 + index */
+	struct e4df_spans pool; /* key = need, len = 1 + index */
 	struct piece *pieces;	/* (owned) torn ones, then the lifted */
 	size_t count;
 	unsigned char *is_done; /* (owned) of pieces */
@@ -163,7 +163,7 @@ static errcode_t put(struct trial *r, size_t i, blk64_t start)
 /* Is all of it free in one of the holes? */
 static int is_hole(const struct trial *r, blk64_t start, blk64_t len)
 {
-	const struct e4df_node *n = e4df_treap_floor(&r->holes.free_at, start);
+	const struct e4df_span *n = e4df_spans_floor(&r->holes.free_at, start);
 
 	return n && n->key + n->len >= start + len;
 }
@@ -174,7 +174,7 @@ static int find_home(const struct trial *r, const struct piece *p, blk64_t *ret)
 	const struct batcher *b = r->c->b;
 	blk64_t near = NEAR_BYTES / b->geometry->block_size >> b->bits;
 	const struct e4df_extent *v;
-	const struct e4df_node *n;
+	const struct e4df_span *n;
 	blk64_t end;
 
 	*ret = p->start;
@@ -185,7 +185,7 @@ static int find_home(const struct trial *r, const struct piece *p, blk64_t *ret)
 	v = batcher_layout(b, p->before);
 	end = v[b->files[p->before].data - 1].pblk +
 	      v[b->files[p->before].data - 1].len;
-	n = e4df_treap_ceil(&r->holes.free_at, end);
+	n = e4df_spans_ceil(&r->holes.free_at, end);
 	if (!n || n->key - end > near || n->len < p->need)
 		return 0;
 	*ret = n->key;
@@ -211,7 +211,7 @@ static errcode_t fill_pool(struct trial *r)
 
 	for (size_t i = 0; i < r->count && !err; i++)
 		if (!r->is_done[i])
-			err = e4df_treap_insert(&r->pool, r->pieces[i].need,
+			err = e4df_spans_insert(&r->pool, r->pieces[i].need,
 						i + 1, 0, 0);
 	return err;
 }
@@ -220,7 +220,7 @@ static errcode_t fill_pool(struct trial *r)
 static errcode_t put_into(struct trial *r, blk64_t start, blk64_t len,
 			  blk64_t *used)
 {
-	const struct e4df_node *n = e4df_treap_floor(&r->pool, len);
+	const struct e4df_span *n = e4df_spans_floor(&r->pool, len);
 	size_t i;
 
 	*used = 0;
@@ -228,28 +228,28 @@ static errcode_t put_into(struct trial *r, blk64_t start, blk64_t len,
 		return 0;
 	i = n->len - 1;
 	*used = n->key;
-	e4df_treap_erase(&r->pool, n->key, n->len);
+	e4df_spans_erase(&r->pool, n->key, n->len);
 	return put(r, i, start);
 }
 
 /* First what is as long as its hole; then into the long holes what fits. */
 static errcode_t fill_holes(struct trial *r)
 {
-	const struct e4df_treap *by = &r->holes.free_by;
-	const struct e4df_node *n;
+	const struct e4df_spans *by = &r->holes.free_by;
+	const struct e4df_span *n;
 	blk64_t len = UINT64_MAX, start = 0, used;
 	errcode_t err = 0;
 
-	while ((n = e4df_treap_before(by, len, start)) && !err) {
+	while ((n = e4df_spans_before(by, len, start)) && !err) {
 		len = n->key;
 		start = n->len;
-		n = e4df_treap_floor(&r->pool, len);
+		n = e4df_spans_floor(&r->pool, len);
 		if (n && n->key == len)
 			err = put_into(r, start, len, &used);
 	}
 	len = UINT64_MAX;
 	start = 0;
-	while ((n = e4df_treap_before(by, len, start)) && !err) {
+	while ((n = e4df_spans_before(by, len, start)) && !err) {
 		blk64_t at = n->len, end = at + n->key;
 
 		len = n->key;
@@ -380,7 +380,7 @@ static errcode_t run_trial(struct trial *r, blk64_t limit)
 		err = add_up(r);
 	space_release(&r->holes);
 	e4df_runs_free(&r->behind);
-	e4df_treap_free(&r->pool);
+	e4df_spans_free(&r->pool);
 	free(r->pieces);
 	free(r->is_done);
 	return err;
