@@ -16,6 +16,7 @@
 #include "estimate.h"
 #include "event.h"
 #include "gate.h"
+#include "move.h"
 #include "order.h"
 #include "plan.h"
 #include "scope.h"
@@ -54,6 +55,7 @@ struct e4df_options {
 	uint64_t max_write;    /* bytes of data to copy; 0: no limit */
 	uint64_t time;	       /* seconds from the start, with TIMED */
 	uint64_t rate;	       /* bytes a second, with DRY; 0: measure it */
+	uint64_t memory;       /* bytes for copying; 0: see move.h */
 	unsigned int order_at; /* percent of the file system */
 	struct e4df_scope_options scope;
 	struct e4df_order_options order;
