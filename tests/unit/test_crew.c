@@ -162,13 +162,15 @@ static void a_write_fails_all(void **state)
 	}
 }
 
-/* In a thread: waits for a byte, so that others cannot begin. */
+/* In a thread: says that it is begun, and waits, so that no other begins. */
 static void block(struct e4df_transfer *t, const void *data)
 {
+	const int *pipes = t->ctx;
 	char byte;
 
 	(void)data;
-	assert_int_equal(read(*(int *)t->ctx, &byte, 1), 1);
+	assert_int_equal(write(pipes[3], "", 1), 1);
+	assert_int_equal(read(pipes[0], &byte, 1), 1);
 }
 
 /* What is not begun ends with an error, what is begun goes on. */
@@ -178,10 +180,12 @@ static void the_rest_is_cancelled(void **state)
 	struct e4df_transfer t[4];
 	struct e4df_crew *crew;
 	FILE *file;
-	int fd = open_file(&file), pipes[2];
+	int fd = open_file(&file), pipes[4];
+	char byte;
 
 	(void)state;
 	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(pipe(pipes + 2), 0);
 	assert_int_equal(e4df_crew_new(1, 0, &crew), 0);
 	for (unsigned int i = 0; i < 4; i++) {
 		t[i] = (struct e4df_transfer){
@@ -193,8 +197,7 @@ static void the_rest_is_cancelled(void **state)
 		};
 		e4df_crew_add(crew, &t[i]);
 	}
-	while (!__atomic_load_n(&buf[1], __ATOMIC_RELAXED))
-		usleep(1000); /* until it is begun */
+	assert_int_equal(read(pipes[2], &byte, 1), 1);
 	e4df_crew_cancel(crew);
 	for (unsigned int i = 1; i < 4; i++) {
 		e4df_crew_wait(crew, &t[i]);
@@ -206,8 +209,8 @@ static void the_rest_is_cancelled(void **state)
 	assert_int_equal(t[0].err, 0);
 	e4df_crew_free(crew);
 	e4df_crew_free(NULL);
-	close(pipes[0]);
-	close(pipes[1]);
+	for (unsigned int i = 0; i < 4; i++)
+		close(pipes[i]);
 	fclose(file);
 }
 
