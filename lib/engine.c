@@ -9,7 +9,6 @@
 #include "commit.h"
 #include "e4df_err.h"
 #include "left.h"
-#include "move.h"
 #include "namespace.h"
 #include "plan.h"
 #include "scan.h"
@@ -38,6 +37,7 @@ struct run {
 	struct e4df_plan *plan;	      /* (owned) of what is still to do */
 	unsigned char *seen;	      /* (owned) SEEN_ of each inode */
 	struct e4df_digests *digests; /* (owned) before moving */
+	struct e4df_mover *mover;     /* (owned) while the batches are done */
 	uint64_t sample_bytes;	      /* read to measure a rate */
 	int has_begun;		      /* to write */
 };
@@ -393,11 +393,13 @@ static errcode_t estimate(struct run *run)
 	struct e4df_outcome *out = run->outcome;
 	const struct e4df_gate_counters *c =
 		e4df_gate_counters(e4df_volume_gate(run->vol));
+	struct e4df_load_limits limits =
+		e4df_mover_limits(o->memory, out->block_size);
 	errcode_t err;
 
 	err = e4df_estimate_bytes(run->map, run->plan,
 				  run->journal ? 0 : E4DF_POLICY_ORDERED,
-				  &out->estimate);
+				  &limits, &out->estimate);
 	out->estimate.bytes_read += c->bytes_read;
 	if (e4df_plan_count(run->plan))
 		out->estimate.bytes_read += run->scan_bytes;
@@ -478,19 +480,25 @@ static errcode_t digest_plan(struct run *run)
 	return err;
 }
 
+static errcode_t open_mover(struct run *run)
+{
+	return e4df_mover_new(run->vol, run->plan, run->options->memory,
+			      &run->mover);
+}
+
 /* CLEAN -> COPIED -> LOGGED -> COMMITTED -> CHECKPOINTED -> CLEAN */
-static errcode_t run_batch(struct run *run, const struct e4df_batch *batch,
-			   struct e4df_runs *bad)
+static errcode_t run_batch(struct run *run, size_t i, struct e4df_runs *bad)
 {
 	struct e4df_outcome *out = run->outcome;
+	const struct e4df_batch *batch = e4df_plan_batch(run->plan, i);
 	uint64_t done = out->moved_bytes;
 	errcode_t err = e4df_event_check(run->sink);
 
 	if (!err)
 		err = e4df_map_prepare(run->map, batch);
 	if (!err)
-		err = e4df_move(run->vol, batch, &done, out->planned_bytes,
-				bad);
+		err = e4df_mover_move(run->mover, i, &done, out->planned_bytes,
+				      bad);
 	if (!err)
 		err = e4df_commit(run->vol, run->journal, run->map, batch);
 	if (err)
@@ -523,11 +531,11 @@ static int is_time_over(const struct run *run)
 static errcode_t run_plan(struct run *run)
 {
 	struct e4df_runs bad = E4DF_RUNS_INIT;
-	errcode_t err = 0;
+	errcode_t err = open_mover(run);
 	size_t i = 0;
 
 	while (i < e4df_plan_count(run->plan) && !err) {
-		err = run_batch(run, e4df_plan_batch(run->plan, i++), &bad);
+		err = run_batch(run, i++, &bad);
 		if (!err && i < e4df_plan_count(run->plan) &&
 		    is_time_over(run)) {
 			run->outcome->stopped = E4DF_STOP_TIME;
@@ -536,11 +544,16 @@ static errcode_t run_plan(struct run *run)
 		}
 		if (err != E4DF_ET_UNREADABLE)
 			continue;
+		e4df_mover_free(run->mover);
+		run->mover = NULL;
 		err = plan_without(run, &bad);
 		if (!err)
 			err = digest_plan(run);
+		if (!err)
+			err = open_mover(run);
 		i = 0;
 	}
+	e4df_mover_free(run->mover);
 	e4df_runs_free(&bad);
 	return err;
 }

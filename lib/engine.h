@@ -15,6 +15,7 @@
 
 #include "event.h"
 #include "gate.h"
+#include "move.h"
 #include "order.h"
 #include "outcome.h"
 #include "plan.h"
@@ -52,6 +53,7 @@ struct e4df_options {
 	uint64_t max_write;    /* bytes of data to copy; 0: no limit */
 	uint64_t time;	       /* seconds from the start, with TIMED */
 	uint64_t rate;	       /* bytes a second, with DRY; 0: measure it */
+	uint64_t memory;       /* bytes for copying; 0: see move.h */
 	unsigned int order_at; /* percent of the file system */
 	struct e4df_scope_options scope;
 	struct e4df_order_options order;

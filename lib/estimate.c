@@ -176,7 +176,7 @@ static errcode_t count_batch(struct counter *c, const struct e4df_batch *batch,
 
 	if (err)
 		return err;
-	*read += batch->copy_blocks + quota * QUOTA_READ;
+	*read += quota * QUOTA_READ;
 	*written += batch->copy_blocks;
 	if (quota > c->g->quota_blocks)
 		quota = c->g->quota_blocks;
@@ -190,13 +190,36 @@ static errcode_t count_batch(struct counter *c, const struct e4df_batch *batch,
 	return err;
 }
 
+/* Blocks of data that are read, gaps included. */
+static errcode_t count_data(const struct e4df_plan *plan,
+			    const struct e4df_load_limits *limits, blk64_t *ret)
+{
+	struct e4df_loader loader = {
+		.limits = *limits,
+		.batches = e4df_plan_batch(plan, 0),
+		.count = e4df_plan_count(plan),
+	};
+	struct e4df_load load = { .pieces = NULL };
+	errcode_t err;
+
+	do {
+		err = e4df_loader_next(&loader, &load);
+		for (size_t i = 0; i < load.read_count && !err; i++)
+			*ret += load.reads[i].len;
+	} while (load.count && !err);
+	e4df_load_free(&load);
+	e4df_loader_release(&loader);
+	return err;
+}
+
 errcode_t e4df_estimate_bytes(const struct e4df_map *map,
 			      const struct e4df_plan *plan, unsigned int flags,
+			      const struct e4df_load_limits *limits,
 			      struct e4df_estimate *ret)
 {
 	struct counter c = { .map = map, .g = e4df_map_geometry(map) };
 	blk64_t read = 0, written = 0;
-	errcode_t err = 0;
+	errcode_t err = count_data(plan, limits, &read);
 
 	for (size_t i = 0; i < e4df_plan_count(plan) && !err; i++)
 		err = count_batch(&c, e4df_plan_batch(plan, i), flags, &read,

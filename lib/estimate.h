@@ -5,6 +5,7 @@
 #ifndef E4DF_ESTIMATE_H
 #define E4DF_ESTIMATE_H
 
+#include "load.h"
 #include "plan.h"
 #include "volume.h"
 
@@ -16,10 +17,11 @@ struct e4df_estimate {
 /*
  * Pure: counts the bytes of all batches.  In bytes_written is also what opens
  * and closes the log and marks the superblock, but no MMP block.  flags:
- * E4DF_POLICY_ORDERED.  Returns ENOMEM.
+ * E4DF_POLICY_ORDERED.  limits: those of the mover.  Returns ENOMEM.
  */
 errcode_t e4df_estimate_bytes(const struct e4df_map *map,
 			      const struct e4df_plan *plan, unsigned int flags,
+			      const struct e4df_load_limits *limits,
 			      struct e4df_estimate *ret);
 
 /*

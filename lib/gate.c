@@ -3,12 +3,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "e4df_err.h"
 #include "undo.h"
+
+#define ALIGN 4096 /* of buffers; more than any device asks for */
+
+/*
+ * Threads for reads, and as many for writes: a drive, and what is behind it,
+ * wants some eight requests to choose from.
+ */
+#define THREADS 8
 
 struct e4df_gate {
 	/* Immutable once the channel is open. */
@@ -26,6 +35,10 @@ struct e4df_gate {
 	int is_stopped;		       /* a write or a flush has failed */
 	errcode_t latest;	       /* of the latest read */
 	struct e4df_gate_counters counters;
+	/* While there are crews. */
+	int direct; /* (owned) the same with O_DIRECT; -1 = cannot be */
+	struct e4df_crew *readers, *writers; /* (owned) NULL = none */
+	unsigned int writing;		     /* writes that are not finished */
 };
 
 struct e4df_gate *e4df_gate_of(io_channel io)
@@ -119,28 +132,19 @@ static errcode_t ask_watch(struct e4df_gate *gate)
 static errcode_t read_quietly(struct e4df_gate *gate, uint64_t offset,
 			      size_t bytes, void *buf)
 {
-	char *at = buf;
-	size_t left = bytes;
-	uint64_t pos = gate->offset + offset;
+	struct e4df_transfer t = {
+		.fd = gate->fd,
+		.offset = gate->offset + offset,
+		.bytes = bytes,
+		.buf = buf,
+	};
 	errcode_t err = ask_tap(gate, E4DF_GATE_READ, offset, bytes, NULL);
 
-	while (!err && left) {
-		ssize_t got = pread(gate->fd, at, left, (off_t)pos);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			err = errno;
-		else if (!got)
-			err = EXT2_ET_SHORT_READ;
-		else {
-			at += got;
-			left -= (size_t)got;
-			pos += (uint64_t)got;
-		}
-	}
-	gate->counters.bytes_read += bytes - left;
-	return err;
+	if (err)
+		return err;
+	e4df_transfer_run(&t);
+	gate->counters.bytes_read += t.done;
+	return t.err;
 }
 
 static errcode_t read_bytes(struct e4df_gate *gate, uint64_t offset,
@@ -174,48 +178,74 @@ static errcode_t check_grant(struct e4df_gate *gate, uint64_t offset,
 			       gate->grant ? gate->holder : "anyone");
 }
 
-errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
-				size_t bytes, const void *buf)
+/* Before a write: may it happen, and is what it overwrites saved? */
+static errcode_t prepare_write(struct e4df_gate *gate, uint64_t offset,
+			       size_t bytes)
 {
-	const char *at = buf;
-	size_t left = bytes;
-	uint64_t pos = gate->offset + offset;
 	errcode_t err = ask_watch(gate);
 
 	if (!err)
 		err = check_grant(gate, offset, bytes);
-	if (!err)
-		err = e4df_undo_save(gate->undo, offset, bytes);
-	if (err)
-		return err;
-	err = ask_tap(gate, E4DF_GATE_WRITE, offset, bytes, buf);
-	while (!err && left) {
-		ssize_t put = pwrite(gate->fd, at, left, (off_t)pos);
+	return err ? err : e4df_undo_save(gate->undo, offset, bytes);
+}
 
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			err = errno;
-		else if (!put)
-			err = EXT2_ET_SHORT_WRITE;
-		else {
-			at += put;
-			left -= (size_t)put;
-			pos += (uint64_t)put;
-		}
-	}
-	gate->counters.bytes_written += bytes - left;
-	e4df_undo_follow(gate->undo, offset, bytes - left, buf);
-	if (!err)
+/* Behind a write, of which t->done bytes were done. */
+static errcode_t conclude_write(struct e4df_gate *gate,
+				const struct e4df_transfer *t)
+{
+	uint64_t offset = t->offset - gate->offset;
+	int was_stopped = gate->is_stopped;
+
+	gate->counters.bytes_written += t->done;
+	e4df_undo_follow(gate->undo, offset, t->done, t->buf);
+	if (!t->err)
 		return 0;
 	gate->is_stopped = 1;
-	return fail(gate, err, "writing", offset);
+	if (was_stopped)
+		return E4DF_ET_STOPPED;
+	return fail(gate, t->err, "writing", offset);
+}
+
+/*
+ * What goes through the page cache waits for what goes past it: a page that
+ * becomes dirty while its neighbour is written directly could not be dropped,
+ * and the kernel would take that for a lost write.
+ */
+static errcode_t settle(struct e4df_gate *gate)
+{
+	return gate->writing && e4df_crew_settle(gate->writers) ?
+		       E4DF_ET_STOPPED :
+		       0;
+}
+
+errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
+				size_t bytes, const void *buf)
+{
+	struct e4df_transfer t = {
+		.fd = gate->fd,
+		.is_write = 1,
+		.offset = gate->offset + offset,
+		.bytes = bytes,
+		.buf = (void *)(uintptr_t)buf,
+	};
+	errcode_t err = prepare_write(gate, offset, bytes);
+
+	if (!err)
+		err = settle(gate);
+	if (err)
+		return err;
+	t.err = ask_tap(gate, E4DF_GATE_WRITE, offset, bytes, buf);
+	if (!t.err)
+		e4df_transfer_run(&t);
+	return conclude_write(gate, &t);
 }
 
 errcode_t e4df_gate_flush(struct e4df_gate *gate)
 {
 	errcode_t err = ask_watch(gate);
 
+	if (!err)
+		err = settle(gate);
 	if (err)
 		return err;
 	err = ask_tap(gate, E4DF_GATE_FLUSH, 0, 0, NULL);
@@ -319,6 +349,126 @@ void e4df_gate_prefetch(struct e4df_gate *gate, blk64_t blk, blk64_t count)
 		      (off_t)(count * gate->block_size), POSIX_FADV_WILLNEED);
 }
 
+/* Many at a time. */
+
+/* Do reads of single blocks past the page cache work, at any block? */
+static int can_be_direct(const struct e4df_gate *gate, int fd)
+{
+	size_t bytes = gate->block_size;
+	void *buf;
+	ssize_t got;
+
+	if (posix_memalign(&buf, ALIGN, 2 * bytes))
+		return 0;
+	got = pread(fd, (char *)buf + bytes, bytes,
+		    (off_t)(gate->offset + bytes));
+	free(buf);
+	return got == (ssize_t)bytes;
+}
+
+/* By the descriptor, for the name may be another thing's by now. */
+static int open_direct(const struct e4df_gate *gate)
+{
+	char name[64];
+	int fd;
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", gate->fd);
+	fd = open(name, O_RDWR | O_DIRECT | O_CLOEXEC);
+	if (fd < 0 || can_be_direct(gate, fd))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+errcode_t e4df_gate_hire(struct e4df_gate *gate, size_t bytes)
+{
+	errcode_t err = e4df_crew_new(THREADS, bytes, &gate->readers);
+
+	if (!err)
+		err = e4df_crew_new(THREADS, 0, &gate->writers);
+	if (err)
+		e4df_gate_dismiss(gate);
+	else
+		gate->direct = open_direct(gate);
+	return err;
+}
+
+void e4df_gate_dismiss(struct e4df_gate *gate)
+{
+	e4df_crew_free(gate->readers);
+	e4df_crew_free(gate->writers);
+	gate->readers = gate->writers = NULL;
+	if (gate->direct >= 0)
+		close(gate->direct);
+	gate->direct = -1;
+}
+
+static void start(struct e4df_gate *gate, uint64_t offset, size_t bytes,
+		  struct e4df_transfer *t)
+{
+	t->fd = gate->direct >= 0 ? gate->direct : gate->fd;
+	t->offset = gate->offset + offset;
+	t->bytes = bytes;
+	e4df_crew_add(t->is_write ? gate->writers : gate->readers, t);
+}
+
+errcode_t e4df_gate_start_read(struct e4df_gate *gate, blk64_t blk,
+			       size_t count, struct e4df_transfer *t)
+{
+	uint64_t offset = blk * gate->block_size;
+	size_t bytes = count * gate->block_size;
+	errcode_t err = ask_watch(gate);
+
+	if (err)
+		return err;
+	t->is_write = 0;
+	t->err = ask_tap(gate, E4DF_GATE_READ, offset, bytes, NULL);
+	t->is_done = t->err != 0;
+	if (!t->err)
+		start(gate, offset, bytes, t);
+	return 0;
+}
+
+errcode_t e4df_gate_start_write(struct e4df_gate *gate, blk64_t blk,
+				size_t count, struct e4df_transfer *t)
+{
+	uint64_t offset = blk * gate->block_size;
+	size_t bytes = count * gate->block_size;
+	errcode_t err = prepare_write(gate, offset, bytes);
+
+	if (err)
+		return err;
+	err = ask_tap(gate, E4DF_GATE_WRITE, offset, bytes, t->buf);
+	if (err) {
+		gate->is_stopped = 1;
+		return fail(gate, err, "writing", offset);
+	}
+	t->is_write = 1;
+	gate->writing++;
+	start(gate, offset, bytes, t);
+	return 0;
+}
+
+errcode_t e4df_gate_finish(struct e4df_gate *gate, struct e4df_transfer *t)
+{
+	e4df_crew_wait(t->is_write ? gate->writers : gate->readers, t);
+	if (t->is_write) {
+		gate->writing--;
+		return t->err == E4DF_ET_CANCELLED ? t->err :
+						     conclude_write(gate, t);
+	}
+	gate->counters.bytes_read += t->done;
+	return t->err;
+}
+
+void e4df_gate_cancel(struct e4df_gate *gate)
+{
+	if (!gate->readers)
+		return;
+	e4df_crew_cancel(gate->readers);
+	e4df_crew_cancel(gate->writers);
+}
+
 /* The io_channel face of the gate, as libext2fs wants it. */
 
 static errcode_t channel_open(const char *name, int flags, io_channel *channel)
@@ -332,7 +482,7 @@ static errcode_t channel_open(const char *name, int flags, io_channel *channel)
 		free(io);
 		return ENOMEM;
 	}
-	gate->fd = -1;
+	gate->fd = gate->direct = -1;
 	gate->block_size = 1024;
 	io->magic = EXT2_ET_MAGIC_IO_CHANNEL;
 	io->manager = e4df_gate_manager();

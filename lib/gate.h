@@ -18,6 +18,7 @@
 #ifndef E4DF_GATE_H
 #define E4DF_GATE_H
 
+#include "crew.h"
 #include "event.h"
 #include "runs.h"
 
@@ -114,6 +115,39 @@ errcode_t e4df_gate_write(struct e4df_gate *gate, blk64_t blk, size_t count,
 /* Writes part of a block, for changes that must not be torn. */
 errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 				size_t bytes, const void *buf);
+
+/*
+ * Many at a time: reads and writes by threads, past the page cache where the
+ * device or file allows that.  Between hire and dismiss (which accepts that
+ * there was no hire) transfers can be started.  A thread has a buffer of
+ * `bytes`.  Returns ENOMEM.
+ */
+errcode_t e4df_gate_hire(struct e4df_gate *gate, size_t bytes);
+void e4df_gate_dismiss(struct e4df_gate *gate);
+
+/*
+ * Starts one: t has buf, then and ctx, is the gate's from then on, and must be
+ * finished.  An error is the watch's, or one of e4df_gate_write() before it
+ * asks the device, and nothing was started.  Buffers are for O_DIRECT: blocks
+ * from the start of a page.
+ *
+ * No other write and no flush begins while some are under way: they wait.  So
+ * a write that is started is durable after the next flush, as any other.  What
+ * is read must not be written at that time.
+ */
+errcode_t e4df_gate_start_read(struct e4df_gate *gate, blk64_t blk,
+			       size_t count, struct e4df_transfer *t);
+errcode_t e4df_gate_start_write(struct e4df_gate *gate, blk64_t blk,
+				size_t count, struct e4df_transfer *t);
+
+/*
+ * Waits for one.  Returns t->err; that of a read is not told.  Writes are to be
+ * finished in the order of their starts.
+ */
+errcode_t e4df_gate_finish(struct e4df_gate *gate, struct e4df_transfer *t);
+
+/* What is not begun yet will be finished with E4DF_ET_CANCELLED. */
+void e4df_gate_cancel(struct e4df_gate *gate);
 
 /* Makes all earlier writes durable.  A failure is final (see above). */
 errcode_t e4df_gate_flush(struct e4df_gate *gate);

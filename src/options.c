@@ -22,6 +22,7 @@ enum {
 	KEY_MIN_RUNS,
 	KEY_MAX_WRITE,
 	KEY_TIME,
+	KEY_MEMORY,
 	KEY_PERFECT,
 	KEY_GOOD_RUN,
 	KEY_OPTIMIZE,
@@ -91,6 +92,8 @@ static const struct row {
 	  "move at most so much data, what gains most first" },
 	{ KEY_TIME, "time", "SECONDS", E4DF_RUN_TIMED, SEEN_TIME | SEEN_PLAN,
 	  "stop after the step at which this time is over" },
+	{ KEY_MEMORY, "memory", "SIZE", 0, SEEN_PLAN,
+	  "memory for copying, 16M or more (a tenth of all, up to 1G)" },
 	{ KEY_PERFECT, "perfect", NULL, 0, SEEN_PERFECT | SEEN_PLAN,
 	  "join long runs, too, whatever it costs" },
 	{ KEY_GOOD_RUN, "good-run", "SIZE", 0, SEEN_GOOD_RUN | SEEN_PLAN,
@@ -130,7 +133,7 @@ static const char usage[] =
 	"                   [--compact] [--optimize] [--sort=ORDER]\n"
 	"                   [--order=FILE] [--order-at=PERCENT]\n"
 	"                   [--good-run=SIZE] [--perfect] [--max-write=SIZE]\n"
-	"                   [--time=SECONDS] [--rate=SIZE]\n"
+	"                   [--time=SECONDS] [--memory=SIZE] [--rate=SIZE]\n"
 	"                   [--convert-extents] [--move-boot] [--move-immutable]\n"
 	"                   [--verify] [--json] device|image[?offset=N]\n";
 
@@ -300,6 +303,13 @@ static enum status parse_value(const struct row *row, struct options *options)
 		return parse_bytes(row->name, 1, &run->max_write);
 	case KEY_TIME:
 		return parse_count(row->name, INT32_MAX, &run->time);
+	case KEY_MEMORY:
+		status = parse_bytes(row->name, 0, &run->memory);
+		if (!status && run->memory < E4DF_MOVER_LEAST)
+			return usage_error("--memory: less than %lluM is not "
+					   "enough",
+					   E4DF_MOVER_LEAST >> 20);
+		return status;
 	case KEY_GOOD_RUN:
 		return parse_bytes(row->name, 1, &run->good_run);
 	case KEY_SORT:

@@ -44,6 +44,13 @@ for size in 0 -1 x 1X 1KK 99999999999999999999 9999999999T ""; do
 	refused 16 "not a size" "--max-write=$size" img
 	refused 16 "not a size" --good-run "$size" img
 done
+for size in "" x 1kk 8388608T 99999999999999999999; do
+	refused 16 "--memory: '$size' is not a size" "--memory=$size" img
+done
+for size in 0 1 1M 16777215; do
+	refused 16 "--memory: less than 16M is not enough" "--memory=$size" img
+done
+refused 16 "-c makes no plan" -c --memory=1G img
 refused 16 "-c makes no plan" -c --compact img
 refused 16 "-c makes no plan" -c --max-write=1G img
 refused 16 "exclude each other" --perfect --good-run=1M img
@@ -144,6 +151,7 @@ for args in "-c img" "-c -- img" "img -c" "-qc img" "-c -E offset=0 img" \
 	"-c -E offset=1048576,offset=1048576 shifted?offset=1048576" \
 	"-c --path / --min-size=1M --min-runs 2 --exclude=x --exclude y img" \
 	"-n --max-write=1T --good-run 64k --rate=100m img" \
+	"-n --memory=16M img" "-n --memory=8388607T img" \
 	"-n --optimize --sort size img" "-n --min-size=0 --perfect img"; do
 	# shellcheck disable=SC2086
 	assert_exit 0 "$E4OFFDEFRAG" $args

@@ -2,6 +2,7 @@
 #include "inject.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,10 +76,16 @@ static struct {
 	dev_t dev;
 	ino_t ino;
 	int is_excused; /* allocations do not count */
-	int is_torn;	/* the next write fails */
-	int is_failed;	/* a write or a flush has failed */
+	int is_torn;	/* the next write of this thread fails: */
+	pthread_t torn;
+	int is_failed;	  /* a write or a flush has failed */
+	pthread_t failed; /* in this thread */
+	pthread_t main;	  /* handles failures */
 	struct inject_result result;
 } now;
+
+/* Reads and writes come from several threads; the real ones are not under it */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 const char *inject_name(enum inject_kind kind)
 {
@@ -106,6 +113,7 @@ void inject_start(enum inject_kind kind, uint64_t n, const char *target)
 	now.n = n;
 	now.dev = st.st_dev;
 	now.ino = st.st_ino;
+	now.main = pthread_self();
 	now.result.bad = -1;
 	now.is_on = 1;
 }
@@ -223,8 +231,7 @@ static size_t readable(off_t offset, size_t bytes)
 	return bad > offset ? (size_t)(bad - offset) : 0;
 }
 
-/* The bytes that can be read; -1: an error. */
-static ssize_t limit_read(off_t offset, size_t bytes)
+static ssize_t limit_locked(off_t offset, size_t bytes)
 {
 	if (is_hit(READ)) {
 		note(offset, bytes);
@@ -238,6 +245,17 @@ static ssize_t limit_read(off_t offset, size_t bytes)
 	}
 	bytes = readable(offset, bytes);
 	return bytes ? (ssize_t)bytes : refuse(EIO);
+}
+
+/* The bytes that can be read; -1: an error. */
+static ssize_t limit_read(off_t offset, size_t bytes)
+{
+	ssize_t limit;
+
+	pthread_mutex_lock(&lock);
+	limit = limit_locked(offset, bytes);
+	pthread_mutex_unlock(&lock);
+	return limit;
 }
 
 /* libblkid's way. */
@@ -269,28 +287,51 @@ ssize_t __wrap_pread64(int fd, void *buf, size_t bytes, off64_t offset)
 static ssize_t fail_write(int code)
 {
 	now.is_failed = 1;
+	now.failed = pthread_self();
 	return refuse(code);
 }
 
-ssize_t __wrap_pwrite(int fd, const void *buf, size_t bytes, off_t offset)
+/*
+ * Who knows of the failure must not write.  Other threads may not have heard
+ * of it yet, and what they have begun is under way.
+ */
+static void check_order(void)
 {
-	if (!is_target(fd))
-		return __real_pwrite(fd, buf, bytes, offset);
-	if (now.is_failed)
+	if (now.is_failed && (pthread_equal(pthread_self(), now.main) ||
+			      pthread_equal(pthread_self(), now.failed)))
 		now.result.offence = "a write behind a failure";
-	if (now.is_torn) {
+}
+
+/* The bytes that are written; -1: an error. */
+static ssize_t limit_write(off_t offset, size_t bytes)
+{
+	check_order();
+	if (now.is_torn && pthread_equal(pthread_self(), now.torn)) {
 		now.is_torn = 0;
 		return fail_write(EIO);
 	}
 	if (!is_hit(WRITE))
-		return __real_pwrite(fd, buf, bytes, offset);
+		return (ssize_t)bytes;
 	note(offset, bytes);
 	if (now.kind == INJECT_WRITE_EINTR)
 		return refuse(EINTR);
 	if (now.kind != INJECT_WRITE_TORN && now.kind != INJECT_WRITE_SHORT)
 		return fail_write(kinds[now.kind].code);
 	now.is_torn = now.kind == INJECT_WRITE_TORN;
-	return __real_pwrite(fd, buf, bytes / 2, offset);
+	now.torn = pthread_self();
+	return (ssize_t)(bytes / 2);
+}
+
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t bytes, off_t offset)
+{
+	ssize_t limit = (ssize_t)bytes;
+
+	if (is_target(fd)) {
+		pthread_mutex_lock(&lock);
+		limit = limit_write(offset, bytes);
+		pthread_mutex_unlock(&lock);
+	}
+	return limit < 0 ? -1 : __real_pwrite(fd, buf, (size_t)limit, offset);
 }
 
 ssize_t __wrap_pwrite64(int fd, const void *buf, size_t bytes, off64_t offset)

@@ -26,8 +26,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static unsigned long reads, writes; /* of the file, flushes among the latter */
-static unsigned long late;	    /* of both, after SIGTERM */
+/* Of the file, flushes among the latter, by all threads. */
+static unsigned long reads, writes;
+static unsigned long all, late; /* of both; those after SIGTERM */
 
 static unsigned long number(const char *name)
 {
@@ -65,31 +66,38 @@ static void next(const char *name, void *function)
 		abort();
 }
 
-/* Once for each operation that is counted. */
-static void pass(void)
+static unsigned long count(unsigned long *counter)
 {
-	unsigned long term = number("IOTRAP_TERM");
+	return __atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST);
+}
 
-	if (term && reads + writes > term)
-		late++;
-	if (!term || reads + writes != term)
-		return;
-	raise(SIGTERM);
-	raise(SIGTERM); /* asking twice is no different */
+/* Once for each operation that is counted; which one of its kind is it? */
+static unsigned long pass(unsigned long *counter)
+{
+	unsigned long term = number("IOTRAP_TERM"), n = count(&all);
+	unsigned long ret = count(counter);
+
+	if (term && n > term)
+		count(&late);
+	if (!term || n != term)
+		return ret;
+	kill(getpid(), SIGTERM); /* for any thread that takes it */
+	kill(getpid(), SIGTERM); /* asking twice is no different */
+	return ret;
 }
 
 static ssize_t trap_write(int fd, const void *buf, size_t bytes, off64_t at,
 			  const char *name)
 {
 	ssize_t (*real)(int fd, const void *buf, size_t bytes, off64_t at);
+	unsigned long n;
 	ssize_t put;
 
 	next(name, &real);
 	if (!is_target(fd))
 		return real(fd, buf, bytes, at);
-	writes++;
-	pass();
-	if (writes == number("IOTRAP_KILL")) {
+	n = pass(&writes);
+	if (n == number("IOTRAP_KILL")) {
 		if (number("IOTRAP_HALF"))
 			(void)!real(fd, buf, bytes / 2, at);
 		raise(SIGKILL);
@@ -107,9 +115,7 @@ static ssize_t trap_read(int fd, void *buf, size_t bytes, off64_t at,
 	next(name, &real);
 	if (!is_target(fd))
 		return real(fd, buf, bytes, at);
-	reads++;
-	pass();
-	if (reads == number("IOTRAP_EIO")) {
+	if (pass(&reads) == number("IOTRAP_EIO")) {
 		errno = EIO;
 		return -1;
 	}
@@ -144,9 +150,7 @@ int fdatasync(int fd)
 	next("fdatasync", &real);
 	if (!is_target(fd))
 		return real(fd);
-	writes++;
-	pass();
-	if (writes == number("IOTRAP_KILL"))
+	if (pass(&writes) == number("IOTRAP_KILL"))
 		raise(SIGKILL);
 	return real(fd);
 }
