@@ -665,19 +665,19 @@ static void list_todo(struct sweep *s)
  */
 static errcode_t run_rounds(struct sweep *s, unsigned int flags)
 {
-	size_t before;
-	errcode_t err;
+	size_t before = SIZE_MAX;
+	errcode_t err = 0;
 
 	s->is_patient = (flags & SWEEP_PATIENT) != 0;
-	list_todo(s);
 	do {
+		list_todo(s);
+		if (!s->todo_count || s->todo_count >= before)
+			break;
 		before = s->todo_count;
 		err = run_windows(s);
 		if (!err)
 			err = batcher_close(s->b);
-		list_todo(s);
-	} while (!err && !s->is_stuck && flags & SWEEP_TREES && s->todo_count &&
-		 s->todo_count < before);
+	} while (!err && !s->is_stuck && flags & SWEEP_TREES);
 	return err;
 }
 
