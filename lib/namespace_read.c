@@ -51,7 +51,7 @@ struct reader {
 static __u32 find_index(struct reader *r, ext2_ino_t ino)
 {
 	const struct e4df_map *map = r->ns->map;
-	__u32 lo = 0, hi = r->ns->xattrs, end = hi;
+	__u32 lo = 0, hi = r->ns->xattrs, end = hi, guess;
 	ext2_ino_t from;
 
 	if (!hi)
@@ -66,6 +66,10 @@ static __u32 find_index(struct reader *r, ext2_ino_t ino)
 		if (from - ino < hi)
 			lo = hi - (from - ino);
 	}
+	/* where it is if none between is left out */
+	guess = ino >= from && hi > lo ? hi - 1 : lo;
+	if (e4df_map_inode(map, guess)->ino == ino)
+		lo = hi = guess;
 	while (lo < hi) {
 		__u32 mid = lo + (hi - lo) / 2;
 

@@ -8,6 +8,8 @@
 
 #include "e4df_err.h"
 
+#define AHEAD 16 /* entries */
+
 /* Was the bit set already?  It is from now on. */
 static int test_and_set(unsigned char *bits, __u32 n)
 {
@@ -110,6 +112,26 @@ errcode_t e4df_namespace_enter(struct ns_walk *w, __u32 dir)
 	return err;
 }
 
+/*
+ * Entries in the order of a hash lead to inodes in no order.  What is fetched
+ * while those before are visited need not be waited for: first the inodes, and
+ * when they are there, their extents.
+ */
+static void fetch_ahead(const struct e4df_namespace *ns,
+			const struct ns_frame *top)
+{
+	__u32 far, near;
+
+	if (top->list || top->end - top->at <= AHEAD)
+		return;
+	far = ns->targets[top->at + AHEAD];
+	near = ns->targets[top->at + AHEAD / 2];
+	if (far < ns->count)
+		__builtin_prefetch(e4df_map_inode(ns->map, far));
+	if (near < ns->count)
+		__builtin_prefetch(e4df_map_extents(ns->map, near));
+}
+
 errcode_t e4df_namespace_next(struct ns_walk *w, __u32 *entry)
 {
 	const struct e4df_namespace *ns = w->ns;
@@ -125,6 +147,7 @@ errcode_t e4df_namespace_next(struct ns_walk *w, __u32 *entry)
 		struct ns_frame *top = &w->stack[w->depth - 1];
 
 		if (top->at < top->end) {
+			fetch_ahead(ns, top);
 			*entry = top->list ? top->list[top->at] : top->at;
 			top->at++;
 			break;
