@@ -606,48 +606,6 @@ static int compare_dirty(const void *a, const void *b)
 	return (x->inode > y->inode) - (x->inode < y->inode);
 }
 
-/* The end of what is pending without a break from a used range on. */
-static blk64_t end_of_pending(const struct space *space,
-			      const struct e4df_span *n, blk64_t end)
-{
-	blk64_t at = n->key + n->len;
-
-	while (at < end && (n = e4df_spans_next(&space->used, n)) &&
-	       n->key == at && n->owner == OWNER_PENDING)
-		at = n->key + n->len;
-	return at < end ? at : end;
-}
-
-/*
- * What is pending becomes free, neighbours at once; what a window took
- * meanwhile is not ours.
- */
-static errcode_t settle_pending(struct batcher *b)
-{
-	errcode_t err = 0;
-
-	e4df_runs_sort(&b->pending);
-	for (size_t i = 0; i < b->pending.count && !err; i++) {
-		blk64_t at = b->pending.v[i].start;
-		blk64_t end = at + b->pending.v[i].len;
-
-		while (at < end && !err) {
-			const struct e4df_span *n = space_owner(&b->space, at);
-			blk64_t stop = n ? n->key + n->len : at + 1;
-
-			if (stop > end)
-				stop = end;
-			if (n && n->owner == OWNER_PENDING) {
-				stop = end_of_pending(&b->space, n, end);
-				err = space_give(&b->space, at, stop - at);
-			}
-			at = stop;
-		}
-	}
-	b->pending.count = 0;
-	return err;
-}
-
 static errcode_t build_batch(struct batcher *b, struct builder *w)
 {
 	errcode_t err = 0;
@@ -699,5 +657,8 @@ errcode_t batcher_close(struct batcher *b)
 	b->groups_used = 0;
 	b->switches = 0;
 	b->serial++;
-	return err ? err : settle_pending(b);
+	if (!err)
+		err = space_settle(&b->space, &b->pending);
+	b->pending.count = 0;
+	return err;
 }

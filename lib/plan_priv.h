@@ -134,6 +134,11 @@ int space_find_rear(const struct space *space, blk64_t len, blk64_t *ret,
 		    blk64_t *ret_len);
 
 /*
+ * What is pending in these ranges becomes free, neighbours at once; what a
+ * window took meanwhile stays.  The ranges are sorted.
+ */
+errcode_t space_settle(struct space *space, struct e4df_runs *ranges);
+/*
  * What no file uses in the areas, in blocks where a unit is 2^bits of them.
  * Returns ENOMEM.
  */

@@ -216,6 +216,43 @@ int space_find_rear(const struct space *space, blk64_t len, blk64_t *ret,
 	return 1;
 }
 
+/* The end of what is pending without a break from a used range on. */
+static blk64_t end_of_pending(const struct space *space,
+			      const struct e4df_span *n, blk64_t end)
+{
+	blk64_t at = n->key + n->len;
+
+	while (at < end && (n = e4df_spans_next(&space->used, n)) &&
+	       n->key == at && n->owner == OWNER_PENDING)
+		at = n->key + n->len;
+	return at < end ? at : end;
+}
+
+errcode_t space_settle(struct space *space, struct e4df_runs *ranges)
+{
+	errcode_t err = 0;
+
+	e4df_runs_sort(ranges);
+	for (size_t i = 0; i < ranges->count && !err; i++) {
+		blk64_t at = ranges->v[i].start;
+		blk64_t end = at + ranges->v[i].len;
+
+		while (at < end && !err) {
+			const struct e4df_span *n = space_owner(space, at);
+			blk64_t stop = n ? n->key + n->len : at + 1;
+
+			if (stop > end)
+				stop = end;
+			if (n && n->owner == OWNER_PENDING) {
+				stop = end_of_pending(space, n, end);
+				err = space_give(space, at, stop - at);
+			}
+			at = stop;
+		}
+	}
+	return err;
+}
+
 /* What is reserved or pending still is not in use, whatever became of it. */
 errcode_t space_list_free(const struct space *space,
 			  const struct e4df_runs *areas, unsigned int bits,
