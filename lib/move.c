@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "e4df_err.h"
@@ -11,9 +12,9 @@
 #define REQUEST_BYTES (1 << 20)
 #define GAP_BYTES     (64 << 10)
 #define READERS_BYTES (8ULL * REQUEST_BYTES) /* in the threads' own buffers */
-#define LOAD_BYTES    (256ULL << 20)	     /* more than that is no faster */
+#define LOAD_BYTES    (128ULL << 20)	     /* more is hardly faster */
 #define MOST_MEMORY   (1ULL << 30)
-#define ALIGN	      4096
+#define ALIGN	      (2 << 20) /* of a buffer: of a huge page */
 
 #define SLOTS 2 /* buffers */
 
@@ -86,6 +87,7 @@ errcode_t e4df_mover_new(struct e4df_volume *vol, const struct e4df_plan *plan,
 {
 	struct e4df_mover *m = calloc(1, sizeof(*m));
 	errcode_t err = 0;
+	size_t bytes;
 
 	if (!m)
 		return ENOMEM;
@@ -93,14 +95,16 @@ errcode_t e4df_mover_new(struct e4df_volume *vol, const struct e4df_plan *plan,
 	m->sink = e4df_volume_sink(vol);
 	m->block_size = e4df_volume_fs(vol)->blocksize;
 	m->loader.limits = e4df_mover_limits(memory, m->block_size);
+	bytes = m->loader.limits.load * m->block_size;
 	m->loader.batches = e4df_plan_batch(plan, 0);
 	m->loader.count = e4df_plan_count(plan);
 	for (int i = 0; i < SLOTS && !err; i++) {
 		void *buffer = NULL;
 
-		err = posix_memalign(&buffer, ALIGN,
-				     m->loader.limits.load * m->block_size);
+		err = posix_memalign(&buffer, ALIGN, bytes);
 		m->slots[i].buffer = err ? NULL : buffer;
+		if (!err)
+			madvise(buffer, bytes, MADV_HUGEPAGE); /* if it can */
 		m->slots[i].block_size = m->block_size;
 	}
 	if (!err)
