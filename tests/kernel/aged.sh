@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The main job: a file system with default features on which the kernel has
 # scattered thousands of files, and the free space as well, is brought to its
-# ideal. In less than 64 MiB of memory, of which 32 for what is being copied.
+# ideal. In less than 64 MiB of memory, 16 MiB of which are for copying.
 
 . "${0%/*}/../lib.sh"
 . "$srcdir/tests/layout.sh"
@@ -30,7 +30,7 @@ echo "moved: $(member run.json bytes_moved) bytes"
 if ! type -P time >/dev/null; then
 	echo "GNU time is not here (Debian: time): memory is not measured"
 elif ! grep -q __asan_init "$E4OFFDEFRAG"; then
-	command time -f %M -o rss "$E4OFFDEFRAG" -q --memory=32M fresh
+	command time -f %M -o rss "$E4OFFDEFRAG" -q --memory=16M fresh
 	echo "peak memory: $(cat rss) KiB"
 	[ "$(cat rss)" -lt 65536 ] || fail "more memory than 64 MiB"
 	cmp img fresh
