@@ -6,7 +6,7 @@
 
 #include "e4df_err.h"
 
-#define HOLES_TRIED 32	       /* the tightest ones, for a file */
+#define HOLES_TRIED 24	       /* the tightest ones, for a file */
 #define NEAR_SHARE  8	       /* of a group: not far */
 #define FAR_COST    2	       /* blocks, for each doubling from there on */
 #define EFFORT	    (1U << 21) /* ranges looked at to displace others */
