@@ -196,7 +196,7 @@ static errcode_t count_data(const struct e4df_plan *plan,
 {
 	struct e4df_loader loader = {
 		.limits = *limits,
-		.batches = e4df_plan_batch(plan, 0),
+		.batches = e4df_plan_batches(plan),
 		.count = e4df_plan_count(plan),
 	};
 	struct e4df_load load = { .pieces = NULL };

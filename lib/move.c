@@ -96,7 +96,7 @@ errcode_t e4df_mover_new(struct e4df_volume *vol, const struct e4df_plan *plan,
 	m->block_size = e4df_volume_fs(vol)->blocksize;
 	m->loader.limits = e4df_mover_limits(memory, m->block_size);
 	bytes = m->loader.limits.load * m->block_size;
-	m->loader.batches = e4df_plan_batch(plan, 0);
+	m->loader.batches = e4df_plan_batches(plan);
 	m->loader.count = e4df_plan_count(plan);
 	for (int i = 0; i < SLOTS && !err; i++) {
 		void *buffer = NULL;

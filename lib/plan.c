@@ -46,6 +46,11 @@ size_t e4df_plan_count(const struct e4df_plan *plan)
 	return plan->count;
 }
 
+const struct e4df_batch *e4df_plan_batches(const struct e4df_plan *plan)
+{
+	return plan->batches;
+}
+
 const struct e4df_batch *e4df_plan_batch(const struct e4df_plan *plan, size_t i)
 {
 	return &plan->batches[i];

@@ -91,6 +91,8 @@ int e4df_plan_is_good(const struct e4df_map *map, __u32 index,
 void e4df_plan_free(struct e4df_plan *plan);
 
 size_t e4df_plan_count(const struct e4df_plan *plan);
+/* All of them; NULL if there is none. */
+const struct e4df_batch *e4df_plan_batches(const struct e4df_plan *plan);
 const struct e4df_batch *e4df_plan_batch(const struct e4df_plan *plan,
 					 size_t i);
 
