@@ -366,39 +366,36 @@ static errcode_t one_pass(struct e4df_plan *plan, struct e4df_map *map,
 
 /*
  * Files that stay where they are can have more mapping blocks than they need:
- * the kernel does not take a level away when extents become fewer.
+ * the kernel does not take a level away when extents become fewer.  The next
+ * such file from *index on; the number of all if there is none.
  */
-static errcode_t has_bad_tree(const struct batcher *b, int *ret)
+static errcode_t find_bad_tree(const struct batcher *b, __u32 *index)
 {
+	__u32 count = e4df_map_count(b->map);
+	int is_best = 1;
 	errcode_t err = 0;
 
-	*ret = 0;
-	for (__u32 i = 0; i < e4df_map_count(b->map) && !*ret && !err; i++) {
-		int is_best = 1;
-
-		if (e4df_map_inode(b->map, i)->why == E4DF_MOVABLE)
-			err = mapping_check(b, i, &is_best);
-		*ret = !is_best;
+	for (; *index < count; ++*index) {
+		if (e4df_map_inode(b->map, *index)->why == E4DF_MOVABLE)
+			err = mapping_check(b, *index, &is_best);
+		if (err || !is_best)
+			break;
 	}
 	return err;
 }
 
-static errcode_t rebuild_trees(struct batcher *b)
+static errcode_t rebuild_trees(struct batcher *b, __u32 i)
 {
 	errcode_t err = 0;
 
-	for (__u32 i = 0; i < e4df_map_count(b->map) && !err; i++) {
-		int is_best;
-
-		if (e4df_map_inode(b->map, i)->why != E4DF_MOVABLE)
-			continue;
-		err = mapping_check(b, i, &is_best);
-		if (err || is_best)
-			continue;
+	while (i < e4df_map_count(b->map) && !err) {
 		if (!batcher_has_room(b, i, 0, 0, 0))
 			err = batcher_close(b);
 		if (!err && batcher_has_room(b, i, 0, 0, 0))
 			err = batcher_rebuild_tree(b, i);
+		i++;
+		if (!err)
+			err = find_bad_tree(b, &i);
 	}
 	return err ? err : batcher_close(b);
 }
@@ -408,15 +405,16 @@ static errcode_t tree_pass(struct e4df_plan *plan, struct e4df_map *map,
 			   const struct e4df_policy *policy, int *is_better)
 {
 	struct batcher b;
-	int is_any = 0;
+	__u32 first = 0;
 	errcode_t err = batcher_init_files(&b, map, policy);
 
 	if (!err)
-		err = has_bad_tree(&b, &is_any);
-	if (!err && is_any)
+		err = find_bad_tree(&b, &first);
+	if (!err && first < e4df_map_count(map)) {
 		err = batcher_init_space(&b);
-	if (!err && is_any)
-		err = rebuild_trees(&b);
+		if (!err)
+			err = rebuild_trees(&b, first);
+	}
 	*is_better = !err && b.batch_count;
 	if (*is_better)
 		err = keep_pass(plan, &b, map);
@@ -428,6 +426,17 @@ static unsigned int sweep_flags(enum e4df_goal goal, unsigned int layout)
 {
 	return (goal == E4DF_DEFRAG ? 0U : SWEEP_TREES) |
 	       (layout & LAYOUT_CLOSE ? SWEEP_PATIENT : 0U);
+}
+
+/* Optimizing begins with the files in order, if they are, and their holes. */
+static int is_due(const struct batcher *b, const struct layout_figures *now,
+		  unsigned int layout)
+{
+	if (b->policy->goal != E4DF_OPTIMIZE)
+		return 1;
+	if (layout & LAYOUT_CLOSE)
+		return layout_is_orderly(now);
+	return !layout_is_orderly(now) || !layout_is_gathered(b, now);
 }
 
 static errcode_t try_layout(struct e4df_plan *plan, struct e4df_map *map,
@@ -446,8 +455,9 @@ static errcode_t try_layout(struct e4df_plan *plan, struct e4df_map *map,
 	err = batcher_init_space(&b);
 	if (!err)
 		err = layout_measure(&b, &before);
-	if (!err)
-		err = target_init(&target, &b);
+	if (err || !is_due(&b, &before, flags))
+		goto out;
+	err = target_init(&target, &b);
 	if (!err)
 		err = layout_make(&target, &b, flags);
 	if (!err)
@@ -465,23 +475,6 @@ out:
 	return err;
 }
 
-/* Are the files in order, and is the free space together? */
-static errcode_t look_at(const struct e4df_map *map,
-			 const struct e4df_policy *policy, int *is_orderly,
-			 int *is_gathered)
-{
-	struct layout_figures figures;
-	struct batcher b;
-	errcode_t err = batcher_init(&b, map, policy);
-
-	if (!err)
-		err = layout_measure(&b, &figures);
-	*is_orderly = !err && layout_is_orderly(&figures);
-	*is_gathered = !err && layout_is_gathered(&b, &figures);
-	batcher_release(&b);
-	return err;
-}
-
 /*
  * One pass of a target layout.  It counts only if the layout is better by its
  * own figures, so the passes come to an end.  Files for which there was no
@@ -490,15 +483,12 @@ static errcode_t look_at(const struct e4df_map *map,
 static errcode_t layout_pass(struct e4df_plan *plan, struct e4df_map *map,
 			     const struct e4df_policy *policy, int *is_better)
 {
-	int is_orderly = 0, is_gathered = 0;
 	errcode_t err = 0;
 
 	*is_better = 0;
 	if (policy->goal == E4DF_OPTIMIZE)
-		err = look_at(map, policy, &is_orderly, &is_gathered);
-	if (!err && is_orderly)
 		err = try_layout(plan, map, policy, LAYOUT_CLOSE, is_better);
-	if (!err && !*is_better && !(is_orderly && is_gathered))
+	if (!err && !*is_better)
 		err = try_layout(plan, map, policy, 0, is_better);
 	return err;
 }
