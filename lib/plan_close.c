@@ -8,7 +8,6 @@
 
 #define PRICE_BYTES (1 << 20) /* that a free run less is worth */
 #define WORSE	    4	      /* so many times the best: enough is tried */
-#define NEAR_BYTES  (128 << 10)
 #define NOBODY	    UINT32_MAX
 
 /*
@@ -54,11 +53,6 @@ struct trial {
 	blk64_t cost;
 };
 
-static int is_directory(const struct batcher *b, __u32 inode)
-{
-	return e4df_map_inode(b->map, inode)->kind == E4DF_DIRECTORY;
-}
-
 static int compare_rear(const void *a, const void *b)
 {
 	const struct piece *x = a, *y = b;
@@ -102,11 +96,12 @@ static errcode_t sort_out(struct closing *c, const __u32 *list, __u32 count)
 		p.need = b->files[inode].blocks + (blk64_t)p.tree;
 		if (!is_whole)
 			c->torn[c->torn_count++] = p;
-		else if (b->files[inode].ideal == 1 && !is_directory(b, inode))
+		else if (b->files[inode].ideal == 1 &&
+			 !layout_is_directory(b, inode))
 			c->rear[c->rear_count++] = p;
 		if (!err && is_whole)
 			err = add_extents(b, inode, &stay);
-		if (is_whole && !is_directory(b, inode))
+		if (is_whole && !layout_is_directory(b, inode))
 			last = inode;
 	}
 	e4df_runs_sort(&stay);
@@ -160,33 +155,21 @@ static errcode_t put(struct trial *r, size_t i, blk64_t start)
 		     target_place(r->t, r->c->b, p->inode, start, p->tree);
 }
 
-/* Is all of it free in one of the holes? */
-static int is_hole(const struct trial *r, blk64_t start, blk64_t len)
-{
-	const struct e4df_span *n = e4df_spans_floor(&r->holes.free_at, start);
-
-	return n && n->key + n->len >= start + len;
-}
-
 /* Where its first run is, else close behind the file before it. */
 static int find_home(const struct trial *r, const struct piece *p, blk64_t *ret)
 {
 	const struct batcher *b = r->c->b;
-	blk64_t near = NEAR_BYTES / b->geometry->block_size >> b->bits;
-	const struct e4df_extent *v;
 	const struct e4df_span *n;
 	blk64_t end;
 
 	*ret = p->start;
-	if (is_hole(r, p->start, p->need))
+	if (space_free_part(&r->holes, p->start, p->need) == p->need)
 		return 1;
 	if (p->before == NOBODY)
 		return 0;
-	v = batcher_layout(b, p->before);
-	end = v[b->files[p->before].data - 1].pblk +
-	      v[b->files[p->before].data - 1].len;
+	end = layout_end_of(b, p->before);
 	n = e4df_spans_ceil(&r->holes.free_at, end);
-	if (!n || n->key - end > near || n->len < p->need)
+	if (!n || n->key - end > layout_near(b) || n->len < p->need)
 		return 0;
 	*ret = n->key;
 	return 1;

@@ -160,7 +160,7 @@ static int compare_keyed(const void *a, const void *b)
 	return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-static int is_directory(const struct batcher *b, __u32 inode)
+int layout_is_directory(const struct batcher *b, __u32 inode)
 {
 	return e4df_map_inode(b->map, inode)->kind == E4DF_DIRECTORY;
 }
@@ -176,7 +176,7 @@ static errcode_t place_directories(struct target *t, const struct batcher *b,
 	errcode_t err = dirs && group ? 0 : ENOMEM;
 
 	for (__u32 k = 0; k < count && !err; k++)
-		if (is_directory(b, list[k]))
+		if (layout_is_directory(b, list[k]))
 			dirs[n++] = (struct keyed){
 				flex_of(b, list[k]),
 				k,
@@ -456,14 +456,24 @@ errcode_t layout_make(struct target *t, const struct batcher *b,
 	return whole_make(t, b);
 }
 
+blk64_t layout_near(const struct batcher *b)
+{
+	return NEAR_BYTES / b->geometry->block_size >> b->bits;
+}
+
+blk64_t layout_end_of(const struct batcher *b, __u32 inode)
+{
+	const struct e4df_extent *last =
+		&batcher_layout(b, inode)[b->files[inode].data - 1];
+
+	return last->pblk + last->len;
+}
+
 /* Does the file begin where a reader is behind the one before? */
 static int is_behind(const struct batcher *b, __u32 last, __u32 next)
 {
 	const struct e4df_runs *fixed = e4df_map_fixed(b->map);
-	const struct e4df_extent *v = batcher_layout(b, last);
-	blk64_t near = NEAR_BYTES / b->geometry->block_size >> b->bits;
-	blk64_t end = v[b->files[last].data - 1].pblk +
-		      v[b->files[last].data - 1].len;
+	blk64_t near = layout_near(b), end = layout_end_of(b, last);
 	blk64_t start = batcher_layout(b, next)->pblk;
 	size_t i;
 
@@ -498,7 +508,7 @@ errcode_t layout_measure(const struct batcher *b, struct layout_figures *ret)
 			if (v[k].pblk + v[k].len > ret->end)
 				ret->end = v[k].pblk + v[k].len;
 		ret->excess += runs > f->ideal ? runs - f->ideal : 0;
-		if (is_directory(b, list[i]))
+		if (layout_is_directory(b, list[i]))
 			continue;
 		ret->files++;
 		ret->jumps += last != UINT32_MAX &&

@@ -102,6 +102,12 @@ errcode_t close_make(struct target *t, const struct batcher *b,
 errcode_t layout_make(struct target *t, const struct batcher *b,
 		      unsigned int flags);
 
+int layout_is_directory(const struct batcher *b, __u32 inode);
+/* The gap, in blocks, that a reader passes without a seek. */
+blk64_t layout_near(const struct batcher *b);
+/* Where a file's data end; it has some. */
+blk64_t layout_end_of(const struct batcher *b, __u32 inode);
+
 /* A layout in figures. */
 struct layout_figures {
 	__u64 files;  /* in the sequence, without directories */

@@ -121,6 +121,8 @@ errcode_t space_give(struct space *space, blk64_t start, blk64_t len);
 const struct e4df_span *space_owner(const struct space *space, blk64_t blk);
 /* That one, or the first behind blk; NULL if there is none. */
 const struct e4df_span *space_next(const struct space *space, blk64_t blk);
+/* How much of it is free from its start on. */
+blk64_t space_free_part(const struct space *space, blk64_t start, blk64_t len);
 /* Start of a free run of len or more, at or behind goal, else anywhere. */
 int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
 		    blk64_t *ret);

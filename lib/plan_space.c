@@ -168,6 +168,17 @@ const struct e4df_span *space_next(const struct space *space, blk64_t blk)
 	return n ? n : e4df_spans_ceil(&space->used, blk);
 }
 
+blk64_t space_free_part(const struct space *space, blk64_t at, blk64_t len)
+{
+	const struct e4df_span *n = e4df_spans_floor(&space->free_at, at);
+	blk64_t left;
+
+	if (!n || n->key + n->len <= at)
+		return 0;
+	left = n->key + n->len - at;
+	return left < len ? left : len;
+}
+
 int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
 		    blk64_t *ret)
 {

@@ -334,18 +334,6 @@ static errcode_t reserve(struct sweep *s, blk64_t at, blk64_t end)
 	return err;
 }
 
-/* Is it free, and how much of it? */
-static blk64_t free_part(const struct space *space, blk64_t at, blk64_t len)
-{
-	const struct e4df_span *n = e4df_spans_floor(&space->free_at, at);
-	blk64_t left;
-
-	if (!n || n->key + n->len <= at)
-		return 0;
-	left = n->key + n->len - at;
-	return left < len ? left : len;
-}
-
 /* Where a whole file can go that is in the way; its slot if that is free. */
 static int find_home(const struct sweep *s, __u32 inode, struct place *place)
 {
@@ -360,7 +348,7 @@ static int find_home(const struct sweep *s, __u32 inode, struct place *place)
 				       &place->piece[0].start);
 	place->piece[0].start = slot->start;
 	if (slot->len == blocks &&
-	    free_part(space, slot->start, blocks) == blocks)
+	    space_free_part(space, slot->start, blocks) == blocks)
 		return 1;
 	return space_find_last(space, blocks, &place->piece[0].start);
 }
@@ -421,7 +409,8 @@ static errcode_t move_out(struct sweep *s, __u32 inode, __u32 lblk, blk64_t at,
 	}
 	if (slot) {
 		to = slot->start + (dense - slot->from);
-		part = free_part(&b->space, to, slot->from + slot->len - dense);
+		part = space_free_part(&b->space, to,
+				       slot->from + slot->len - dense);
 	}
 	if (!part && !space_find_rear(&b->space, *len, &to, &part)) {
 		s->is_stuck = 1;

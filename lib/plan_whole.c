@@ -209,14 +209,6 @@ static errcode_t list_parts(struct whole *w)
 	return err;
 }
 
-/* Is all of it in one hole? */
-static int is_hole(const struct space *holes, blk64_t start, blk64_t len)
-{
-	const struct e4df_span *n = e4df_spans_floor(&holes->free_at, start);
-
-	return n && n->key + n->len >= start + len;
-}
-
 /*
  * Blocks to write, twice: those of the part that are not there yet, and
  * those of others that may have to go elsewhere first.
@@ -261,7 +253,8 @@ static int find_own(const struct whole *w, const struct part *part,
 		if (i + 1 < f->data && v[i + 1].pblk == stop)
 			continue;
 		if (run > best && stop >= dense - part->from &&
-		    is_hole(&w->holes, stop - (dense - part->from), need)) {
+		    space_free_part(&w->holes, stop - (dense - part->from),
+				    need) == need) {
 			best = run;
 			*ret = stop - (dense - part->from);
 		}
@@ -308,7 +301,8 @@ static int find_place(const struct whole *w, const struct part *part,
 	const struct e4df_spans *by = &w->holes.free_by;
 	const struct e4df_span *n = e4df_spans_ceil(by, need);
 
-	if (part->behind && is_hole(&w->holes, part->behind, need)) {
+	if (part->behind &&
+	    space_free_part(&w->holes, part->behind, need) == need) {
 		*ret = part->behind;
 		return 1;
 	}
