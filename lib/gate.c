@@ -17,7 +17,6 @@
  * Threads for reads, and as many for writes: a drive, and what is behind it,
  * wants some eight requests to choose from.
  */
-#define THREADS 8
 
 struct e4df_gate {
 	/* Immutable once the channel is open. */
@@ -382,10 +381,10 @@ static int open_direct(const struct e4df_gate *gate)
 
 errcode_t e4df_gate_hire(struct e4df_gate *gate, size_t bytes)
 {
-	errcode_t err = e4df_crew_new(THREADS, bytes, &gate->readers);
+	errcode_t err = e4df_crew_new(E4DF_GATE_THREADS, bytes, &gate->readers);
 
 	if (!err)
-		err = e4df_crew_new(THREADS, 0, &gate->writers);
+		err = e4df_crew_new(E4DF_GATE_THREADS, 0, &gate->writers);
 	if (err)
 		e4df_gate_dismiss(gate);
 	else

@@ -173,22 +173,6 @@ static errcode_t find_batch(struct e4df_loader *loader)
 	return 0;
 }
 
-errcode_t e4df_load_add_taken(const struct e4df_batch *batches, size_t from,
-			      size_t to, struct e4df_runs *ret)
-{
-	errcode_t err = 0;
-
-	for (; from < to; from++) {
-		const struct e4df_runs *taken = &batches[from].taken;
-
-		for (size_t i = 0; i < taken->count && !err; i++)
-			err = e4df_runs_push(ret, taken->v[i].start,
-					     taken->v[i].len);
-	}
-	e4df_runs_sort(ret);
-	return err;
-}
-
 static errcode_t add_pieces(struct e4df_loader *loader, struct e4df_load *load)
 {
 	struct e4df_spans brought = E4DF_SPANS_INIT;

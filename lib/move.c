@@ -10,9 +10,8 @@
 #include "e4df_err.h"
 
 #define REQUEST_BYTES (1 << 20)
-#define GAP_BYTES     (64 << 10)
-#define READERS_BYTES (8ULL * REQUEST_BYTES) /* in the threads' own buffers */
-#define LOAD_BYTES    (128ULL << 20)	     /* more is hardly faster */
+#define GAP_BYTES     (32 << 10)     /* costs about what a request does */
+#define LOAD_BYTES    (128ULL << 20) /* more is hardly faster */
 #define MOST_MEMORY   (1ULL << 30)
 #define ALIGN	      (2 << 20) /* of a buffer: of a huge page */
 
@@ -33,9 +32,11 @@ struct slot {
 	size_t alloc;		 /* of v */
 	size_t started;		 /* writes, */
 	size_t finished;	 /* and how many of those are */
-	size_t late;		 /* reads that wait for the slot's turn */
-	int is_full;		 /* all reads are finished */
-	struct loss *losses;	 /* (owned) */
+	size_t *wait;		 /* (owned) for each read: 1 + the batch whose
+				  * writes it must come behind; 0 = begun */
+	size_t wait_alloc;
+	int is_full;	     /* all reads are finished */
+	struct loss *losses; /* (owned) */
 	size_t loss_count, loss_alloc;
 };
 
@@ -66,18 +67,21 @@ static uint64_t tenth_of_memory(void)
 struct e4df_load_limits e4df_mover_limits(uint64_t memory,
 					  unsigned int block_size)
 {
-	uint64_t load;
+	uint64_t request = REQUEST_BYTES, load;
 
 	if (!memory)
 		memory = tenth_of_memory();
 	if (memory < E4DF_MOVER_LEAST)
 		memory = E4DF_MOVER_LEAST;
-	load = (memory - READERS_BYTES) / SLOTS;
+	/* each thread that reads has a buffer of its own */
+	while (request * E4DF_GATE_THREADS > memory / 2)
+		request /= 2;
+	load = (memory - request * E4DF_GATE_THREADS) / SLOTS;
 	if (load > LOAD_BYTES)
 		load = LOAD_BYTES;
 	return (struct e4df_load_limits){
 		.load = load / block_size,
-		.request = REQUEST_BYTES / block_size,
+		.request = request / block_size,
 		.gap = GAP_BYTES / block_size,
 	};
 }
@@ -108,7 +112,8 @@ errcode_t e4df_mover_new(struct e4df_volume *vol, const struct e4df_plan *plan,
 		m->slots[i].block_size = m->block_size;
 	}
 	if (!err)
-		err = e4df_gate_hire(m->gate, REQUEST_BYTES);
+		err = e4df_gate_hire(m->gate,
+				     m->loader.limits.request * m->block_size);
 	if (err)
 		e4df_mover_free(m);
 	else
@@ -130,6 +135,7 @@ void e4df_mover_free(struct e4df_mover *m)
 		e4df_load_free(&s->load);
 		free(s->buffer);
 		free(s->v);
+		free(s->wait);
 		free(s->losses);
 	}
 	e4df_gate_dismiss(m->gate);
@@ -177,47 +183,54 @@ static errcode_t start_read(const struct e4df_mover *m, struct slot *s,
 
 /*
  * A batch that is not committed yet may be about to write what a later one
- * reads, or have written it only in part: such reads are late.  Nothing else
- * changes while reading ahead: what any batch reads is in use until it is
- * committed itself, and no data are changed where they are (I1).  The first of
- * the load's batches may have been begun by the load before.
+ * reads, or have written it only in part: such reads come behind its writes.
+ * Nothing else changes while reading ahead: what any batch reads is in use
+ * until it is committed itself, and no data are changed where they are (I1).
+ * The first of the load's batches may have been begun by the load before.
  */
+static void find_waits(const struct e4df_mover *m, struct slot *s)
+{
+	const struct e4df_load *load = &s->load;
+
+	for (size_t b = m->now; b <= load->first; b++)
+		for (size_t i = 0; i < load->read_count; i++)
+			if (e4df_load_is_touched(load, &load->reads[i],
+						 &m->loader.batches[b].taken))
+				s->wait[i] = b + 1;
+}
+
+/* Begins the reads that come behind no batch from `written` on. */
+static errcode_t start_ready(const struct e4df_mover *m, struct slot *s,
+			     size_t written)
+{
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < s->load.read_count && !err; i++) {
+		if (s->v[i].ctx || s->wait[i] > written)
+			continue;
+		s->wait[i] = 0;
+		err = start_read(m, s, i);
+	}
+	return err;
+}
+
 static errcode_t start_reads(const struct e4df_mover *m, struct slot *s)
 {
 	const struct e4df_load *load = &s->load;
-	struct e4df_runs taken = E4DF_RUNS_INIT;
 	size_t most = load->read_count > load->write_count ? load->read_count :
 							     load->write_count;
 	errcode_t err = e4df_grow(&s->v, &s->alloc, most, sizeof(*s->v));
 
 	if (!err)
-		err = e4df_load_add_taken(m->loader.batches, m->now,
-					  load->first + 1, &taken);
-	if (!err) {
-		memset(s->v, 0, load->read_count * sizeof(*s->v));
-		s->is_full = 0;
-	}
-	for (size_t i = 0; i < load->read_count && !err; i++)
-		if (e4df_load_is_touched(load, &load->reads[i], &taken))
-			s->late++;
-		else
-			err = start_read(m, s, i);
-	e4df_runs_free(&taken);
-	return err;
-}
-
-/* At the slot's turn: all that its first batch waits for is written. */
-static errcode_t start_late(const struct e4df_mover *m, struct slot *s)
-{
-	errcode_t err = 0;
-
-	for (size_t i = 0; s->late && i < s->load.read_count && !err; i++) {
-		if (s->v[i].ctx)
-			continue;
-		err = start_read(m, s, i);
-		s->late--;
-	}
-	return err;
+		err = e4df_grow(&s->wait, &s->wait_alloc, load->read_count,
+				sizeof(*s->wait));
+	if (err)
+		return err;
+	memset(s->v, 0, load->read_count * sizeof(*s->v));
+	memset(s->wait, 0, load->read_count * sizeof(*s->wait));
+	s->is_full = 0;
+	find_waits(m, s);
+	return start_ready(m, s, m->now);
 }
 
 /* Loads the slots that are not in use. */
@@ -232,7 +245,7 @@ static errcode_t read_ahead(struct e4df_mover *m)
 		err = e4df_loader_next(&m->loader, &s->load);
 		if (err || !s->load.count)
 			break;
-		s->started = s->finished = s->late = s->loss_count = 0;
+		s->started = s->finished = s->loss_count = 0;
 		m->used++;
 		err = start_reads(m, s);
 	}
@@ -274,7 +287,7 @@ static errcode_t read_pieces(const struct e4df_mover *m, struct slot *s,
 /* A bad sector may lie in a gap, and fail what nobody wants. */
 static errcode_t finish_reads(const struct e4df_mover *m, struct slot *s)
 {
-	errcode_t err = start_late(m, s), end;
+	errcode_t err = start_ready(m, s, SIZE_MAX), end; /* at its turn */
 
 	for (size_t i = 0; i < s->load.read_count && !err; i++) {
 		err = e4df_event_check(m->sink);
@@ -345,6 +358,20 @@ static errcode_t copy(struct e4df_mover *m, struct slot *s, uint64_t *done,
 	return write_batch(m, s, done, total);
 }
 
+/* What only waited for the batch can now be read for those behind it. */
+static errcode_t go_on_reading(struct e4df_mover *m)
+{
+	errcode_t err = 0;
+
+	for (unsigned int i = 0; i < m->used && !err; i++) {
+		struct slot *s = &m->slots[(m->first + i) % SLOTS];
+
+		if (s->load.first > m->now)
+			err = start_ready(m, s, m->now + 1);
+	}
+	return err;
+}
+
 /* Is all of this slot that belongs to the batch, or to those before, done? */
 static int is_done(const struct e4df_mover *m, const struct slot *s)
 {
@@ -371,6 +398,8 @@ errcode_t e4df_mover_move(struct e4df_mover *m, size_t i, uint64_t *done,
 		err = read_ahead(m);
 	}
 	e4df_gate_grant(m->gate, NULL, NULL);
+	if (!err && !bad->count)
+		err = go_on_reading(m);
 	e4df_runs_sort(bad);
 	return !err && bad->count ? E4DF_ET_UNREADABLE : err;
 }
