@@ -13,7 +13,8 @@
 
 /*
  * What a change of the metadata is made of, in the order in which a file
- * system without a journal must get it.  In a journal all is one stage.
+ * system without a journal must get it.  A journal gets all but the first part
+ * as one stage.
  */
 enum part {
 	MAPPINGS, /* new mapping and xattr blocks, nobody's yet */
@@ -36,13 +37,14 @@ struct transaction {
 	unsigned int bs;
 	unsigned int bits; /* a cluster is 2^bits blocks */
 	/* Mutable. */
-	struct e4df_stage *parts[PARTS]; /* (owned) with a journal all one */
+	struct e4df_stage *parts[PARTS]; /* (owned) with a journal all behind
+					  * the first are one */
 };
 
 /* Stages that there are really. */
 static int count_stages(const struct transaction *t)
 {
-	return t->journal ? 1 : PARTS;
+	return t->journal ? MARKED + 1 : PARTS;
 }
 
 static errcode_t open_parts(struct transaction *t)
@@ -50,8 +52,8 @@ static errcode_t open_parts(struct transaction *t)
 	errcode_t err = 0;
 
 	for (int i = 0; i < PARTS && !err; i++)
-		if (i && t->journal)
-			t->parts[i] = t->parts[0];
+		if (i > MARKED && t->journal)
+			t->parts[i] = t->parts[MARKED];
 		else
 			err = e4df_stage_new(t->bs, &t->parts[i]);
 	return err;
@@ -490,13 +492,6 @@ static errcode_t stage_all(struct transaction *t, struct ext2_super_block *sb)
 	return err ? err : seal_parts(t);
 }
 
-static errcode_t write_journaled(struct transaction *t)
-{
-	errcode_t err = e4df_journal_commit(t->journal, t->parts[0]);
-
-	return err ? err : e4df_journal_checkpoint(t->journal, t->parts[0]);
-}
-
 /* The undo file has no say any more once a change has begun. */
 static errcode_t preserve_parts(struct transaction *t)
 {
@@ -507,9 +502,41 @@ static errcode_t preserve_parts(struct transaction *t)
 	return err;
 }
 
+/* What is nobody's yet may only go where the batch's data may go. */
 static errcode_t write_part(struct transaction *t, enum part part)
 {
-	return e4df_stage_write(t->parts[part], t->gate, "the ordered commit");
+	if (part == MAPPINGS)
+		return e4df_stage_write(t->parts[part], t->gate,
+					&t->batch->taken,
+					"new mapping blocks"); /* I1, I2 */
+	return e4df_stage_write(t->parts[part], t->gate, NULL,
+				"the ordered commit");
+}
+
+/*
+ * New mapping and xattr blocks are not logged.  As data they go to blocks that
+ * are free in the last committed state, whose bitmaps were looked at when they
+ * were staged, and nothing refers to them before the commit record (I1, I2):
+ * what a crash leaves of them until then is as free as it was.  The flush in
+ * front of the record makes data, these blocks and the log durable together
+ * (I3), so that an inode that is replayed finds them whole, in their places.
+ *
+ * No older copy can come back over them.  The log was empty, flushed, before
+ * they were written (I6), and its old blocks bear other ids (I9).  And what we
+ * log has a fixed place: inode tables, bitmaps, descriptors, the superblock
+ * and quota files, none of which ever becomes free.
+ *
+ * If a write fails before the record, nothing has happened, and the log may be
+ * closed, as when copying data fails.
+ */
+static errcode_t write_journaled(struct transaction *t)
+{
+	errcode_t err = write_part(t, MAPPINGS);
+
+	if (!err)
+		err = e4df_journal_commit(t->journal, t->parts[MARKED]);
+	return err ? err :
+		     e4df_journal_checkpoint(t->journal, t->parts[MARKED]);
 }
 
 /*

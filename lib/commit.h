@@ -5,8 +5,10 @@
  * Stages every metadata block that the batch changes, with its final checksum
  * (I4): inode table blocks, mapping and xattr blocks, block bitmaps, group
  * descriptors, the superblock, and the usage in quota files, which counts
- * mapping blocks.  With a journal they are one transaction; without one they
- * are written in an order in which no moment is dangerous.  Touches no data.
+ * mapping blocks.  With a journal those that were in use are one transaction,
+ * and mapping and xattr blocks, which are new, are written before it as data
+ * are; without one all are written in an order in which no moment is dangerous.
+ * Touches no data.
  */
 #ifndef E4DF_COMMIT_H
 #define E4DF_COMMIT_H

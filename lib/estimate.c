@@ -131,20 +131,25 @@ static errcode_t count_groups(struct counter *c, blk64_t *ret)
 	return err;
 }
 
-/* Metadata blocks that a transaction logs, and later writes in place. */
+/*
+ * Metadata blocks that a transaction logs, and later writes in place; the new
+ * ones are only written in place.
+ */
 static errcode_t count_journaled(struct counter *c,
 				 const struct e4df_batch *batch, blk64_t *meta,
 				 blk64_t *written)
 {
 	blk64_t tags = (c->g->block_size - TAG_SPARE) / TAG_BYTES, groups = 0;
+	blk64_t logged = *meta - c->mappings;
 	errcode_t err = add_groups(c, &batch->taken);
 
 	if (!err)
 		err = add_groups(c, &batch->released);
 	if (!err)
 		err = count_groups(c, &groups);
-	*meta += groups + 1; /* the superblock */
-	*written += 2 * *meta + (*meta + tags - 1) / tags + LOG_BLOCKS;
+	logged += groups + 1; /* the superblock */
+	*meta = logged + c->mappings;
+	*written += *meta + logged + (logged + tags - 1) / tags + LOG_BLOCKS;
 	return err;
 }
 

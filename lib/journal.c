@@ -517,7 +517,8 @@ errcode_t e4df_journal_commit(struct e4df_journal *j,
 errcode_t e4df_journal_checkpoint(struct e4df_journal *j,
 				  const struct e4df_stage *stage)
 {
-	errcode_t err = e4df_stage_write(stage, j->gate, "the checkpoint");
+	errcode_t err =
+		e4df_stage_write(stage, j->gate, NULL, "the checkpoint");
 
 	if (!err)
 		err = e4df_gate_flush(j->gate); /* I5, I6 */

@@ -56,7 +56,9 @@ struct e4df_policy {
 	enum e4df_goal goal;
 	unsigned int flags;   /* E4DF_POLICY_ */
 	blk64_t batch_blocks; /* data after which a batch is closed */
-	__u32 log_blocks;     /* metadata blocks of one transaction */
+	__u32 log_blocks;     /* metadata blocks of one transaction; with
+			       * a journal without new mapping blocks, of
+			       * which there may be as many besides */
 	blk64_t good_run;     /* blocks; a run as long as this is not moved
 			       * only to be joined; 0: every run is */
 	blk64_t max_blocks;   /* data to copy at most; 0: no limit */

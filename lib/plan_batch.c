@@ -142,13 +142,15 @@ static void note_groups(struct batcher *b, blk64_t start, blk64_t len)
 
 /*
  * Metadata blocks of the open batch: the superblock, what each file switches
- * (an inode table block), and for each mapping block itself and the bitmap and
- * descriptors of its group; bitmap and descriptors of each group in use; where
- * a file's mapping blocks count for its owners, a block of each quota file.
+ * (an inode table block), and for each mapping block the bitmap and descriptors
+ * of its group; bitmap and descriptors of each group in use; where a file's
+ * mapping blocks count for its owners, a block of each quota file.  Mapping
+ * blocks themselves are new, and a journal does not get them (commit.c).
  */
 static blk64_t log_blocks(const struct batcher *b, blk64_t switches,
 			  blk64_t tree, blk64_t groups)
 {
+	int is_ordered = (b->policy->flags & E4DF_POLICY_ORDERED) != 0;
 	blk64_t most = b->geometry->groups;
 	blk64_t bitmaps = groups + tree < most ? groups + tree : most;
 	blk64_t descs = most / b->geometry->descs_per_block + 1;
@@ -156,7 +158,7 @@ static blk64_t log_blocks(const struct batcher *b, blk64_t switches,
 
 	if (quota > b->geometry->quota_blocks)
 		quota = b->geometry->quota_blocks;
-	return 1 + switches + tree + bitmaps + quota +
+	return 1 + switches + (is_ordered ? tree : 0) + bitmaps + quota +
 	       (bitmaps < descs ? bitmaps : descs);
 }
 
@@ -166,6 +168,7 @@ int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
 	const struct file *f = &b->files[inode];
 	blk64_t tree = mapping_bound(b, inode, pieces);
 	blk64_t more_tree = tree, groups = (blk64_t)f->data + f->tree + pieces;
+	blk64_t switches = b->switches + f->switches;
 
 	if (f->dirty)
 		more_tree = tree > b->dirty[f->dirty - 1].promised ?
@@ -173,10 +176,12 @@ int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
 				    0;
 	if (b->copy_blocks && b->copy_blocks + copy > b->policy->batch_blocks)
 		return 0;
-	if (b->space.free_blocks < b->promised + more_tree + need)
+	tree = b->promised + more_tree;
+	if (b->space.free_blocks < tree + need)
 		return 0;
-	return log_blocks(b, b->switches + f->switches, b->promised + more_tree,
-			  b->groups_used + groups) <= b->policy->log_blocks;
+	return tree <= b->policy->log_blocks &&
+	       log_blocks(b, switches, tree, b->groups_used + groups) <=
+		       b->policy->log_blocks;
 }
 
 static void promise(struct batcher *b, struct dirty *d)

@@ -132,12 +132,13 @@ errcode_t e4df_stage_preserve(const struct e4df_stage *stage,
 }
 
 errcode_t e4df_stage_write(const struct e4df_stage *stage,
-			   struct e4df_gate *gate, const char *who)
+			   struct e4df_gate *gate,
+			   const struct e4df_runs *grant, const char *who)
 {
 	size_t most = BUFFER_BYTES / stage->block_size, i, n;
 	errcode_t err = 0;
 
-	e4df_gate_grant(gate, &stage->blocks, who);
+	e4df_gate_grant(gate, grant ? grant : &stage->blocks, who);
 	for (i = 0; i < stage->count && !err; i += n) {
 		const struct image *image = &stage->images[i];
 

@@ -48,10 +48,11 @@ errcode_t e4df_stage_preserve(const struct e4df_stage *stage,
 
 /*
  * Writes all images of a sealed stage to their places, neighbours together;
- * holds the grant for exactly these blocks, in the name of `who`.  Does not
- * flush.  Returns what the gate returns.
+ * holds the grant for `grant`, or for exactly these blocks if it is NULL, in
+ * the name of `who`.  Does not flush.  Returns what the gate returns.
  */
 errcode_t e4df_stage_write(const struct e4df_stage *stage,
-			   struct e4df_gate *gate, const char *who);
+			   struct e4df_gate *gate,
+			   const struct e4df_runs *grant, const char *who);
 
 #endif

@@ -238,13 +238,16 @@ static uint64_t unit_of(const struct e4df_geometry *g, ext2_ino_t ino,
 	       n % g->inodes_per_group / per_unit;
 }
 
-/* An xattr block: its image, and the inode tables of all owners. */
+/*
+ * An xattr block: the inode tables of all owners; and its image,
+ * which a journal does not get.
+ */
 static uint32_t count_xattr(const struct replay *r, uint32_t index,
 			    unsigned char *table)
 {
 	const struct e4df_geometry *g = e4df_map_geometry(r->map);
 	uint32_t per_sector = 512 * g->inodes_per_block / g->block_size;
-	uint32_t count, sum = 1;
+	uint32_t sum = r->policy->flags & E4DF_POLICY_ORDERED ? 1 : 0, count;
 	const ext2_ino_t *owner = e4df_map_owners(r->map, index, &count);
 
 	if (!per_sector)
@@ -258,7 +261,10 @@ static uint32_t count_xattr(const struct replay *r, uint32_t index,
 	return sum;
 }
 
-/* The metadata blocks that commit will stage, at most. */
+/*
+ * The metadata blocks that commit will stage, at most; with a journal those
+ * that it will log, and apart from them the new mapping blocks.
+ */
 static void check_log(const struct replay *r)
 {
 	const struct e4df_geometry *g = e4df_map_geometry(r->map);
@@ -266,14 +272,14 @@ static void check_log(const struct replay *r)
 	unsigned char *bitmap = calloc(g->groups, 1);
 	unsigned char *desc = calloc(g->groups, 1);
 	uint64_t sum = 1; /* the superblock */
-	uint64_t quota = 0;
+	uint64_t quota = 0, made = 0;
 
 	for (size_t i = 0; i < r->batch->change_count; i++) {
 		const struct e4df_change *c = &r->batch->changes[i];
 		const struct e4df_inode *inode =
 			e4df_map_inode(r->map, c->inode);
 
-		sum += c->tree;
+		made += c->tree;
 		if (c->tree != inode->tree)
 			quota += g->quota_files;
 		sum += inode->kind == E4DF_XATTR ?
@@ -290,7 +296,10 @@ static void check_log(const struct replay *r)
 		sum += mark(desc, group / g->descs_per_block);
 	}
 	sum += quota < g->quota_blocks ? quota : g->quota_blocks;
+	if (r->policy->flags & E4DF_POLICY_ORDERED)
+		sum += made;
 	assert_in_range(sum, 1, r->policy->log_blocks);
+	assert_in_range(made, 0, r->policy->log_blocks);
 	free(table);
 	free(bitmap);
 	free(desc);

@@ -115,7 +115,7 @@ static void writes_in_place(void **state)
 		assert_ptr_equal(image, e4df_stage_find(stage, blk));
 	}
 	assert_null(e4df_stage_find(stage, 9));
-	assert_int_equal(e4df_stage_write(stage, b->gate, "test"), 0);
+	assert_int_equal(e4df_stage_write(stage, b->gate, NULL, "test"), 0);
 	assert_int_equal(b->writes, 4);
 	check_file(b, stage);
 	e4df_stage_free(stage);
@@ -131,7 +131,7 @@ static void writes_are_bounded(void **state)
 	for (blk64_t blk = 3000; blk > 500; blk--)
 		add(stage, blk);
 	assert_int_equal(e4df_stage_seal(stage), 0);
-	assert_int_equal(e4df_stage_write(stage, b->gate, "test"), 0);
+	assert_int_equal(e4df_stage_write(stage, b->gate, NULL, "test"), 0);
 	assert_int_equal(b->writes, 3);
 	check_file(b, stage);
 	e4df_stage_free(stage);
@@ -147,14 +147,41 @@ static void holds_the_grant(void **state)
 	assert_int_equal(e4df_stage_new(BS, &stage), 0);
 	add(stage, 10);
 	assert_int_equal(e4df_stage_seal(stage), 0);
-	assert_int_equal(e4df_stage_write(stage, b->gate, "test"), 0);
+	assert_int_equal(e4df_stage_write(stage, b->gate, NULL, "test"), 0);
 	assert_int_equal(e4df_gate_write(b->gate, 10, 1, block), E4DF_ET_GATE);
 	e4df_gate_stop(b->gate);
 	assert_true(e4df_gate_is_stopped(b->gate));
-	assert_int_equal(e4df_stage_write(stage, b->gate, "test"),
+	assert_int_equal(e4df_stage_write(stage, b->gate, NULL, "test"),
 			 E4DF_ET_STOPPED);
 	assert_int_equal(b->writes, 1);
 	e4df_stage_free(stage);
+}
+
+/* Nor may a stage write outside of what its caller grants. */
+static void keeps_to_the_grant(void **state)
+{
+	struct bench *b = *state;
+	struct e4df_runs grant = E4DF_RUNS_INIT;
+	struct e4df_stage *stage;
+	char block[BS] = "";
+
+	assert_int_equal(e4df_runs_push(&grant, 10, 4), 0);
+	assert_int_equal(e4df_stage_new(BS, &stage), 0);
+	add(stage, 10);
+	add(stage, 13);
+	assert_int_equal(e4df_stage_seal(stage), 0);
+	assert_int_equal(e4df_stage_write(stage, b->gate, &grant, "test"), 0);
+	assert_int_equal(e4df_gate_write(b->gate, 10, 1, block), E4DF_ET_GATE);
+	check_file(b, stage);
+	e4df_stage_free(stage);
+	assert_int_equal(e4df_stage_new(BS, &stage), 0);
+	add(stage, 14);
+	assert_int_equal(e4df_stage_seal(stage), 0);
+	assert_int_equal(e4df_stage_write(stage, b->gate, &grant, "test"),
+			 E4DF_ET_GATE);
+	assert_int_equal(b->writes, 2);
+	e4df_stage_free(stage);
+	e4df_runs_free(&grant);
 }
 
 static void empty(void **state)
@@ -166,7 +193,7 @@ static void empty(void **state)
 	assert_null(e4df_stage_find(stage, 1));
 	assert_int_equal(e4df_stage_seal(stage), 0);
 	assert_null(e4df_stage_find(stage, 1));
-	assert_int_equal(e4df_stage_write(stage, b->gate, "test"), 0);
+	assert_int_equal(e4df_stage_write(stage, b->gate, NULL, "test"), 0);
 	assert_int_equal(b->writes, 0);
 	e4df_stage_free(stage);
 	e4df_stage_free(NULL);
@@ -180,6 +207,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(writes_are_bounded, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(holds_the_grant, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(keeps_to_the_grant, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(empty, setup, teardown),
 	};
