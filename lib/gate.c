@@ -11,7 +11,8 @@
 #include "e4df_err.h"
 #include "undo.h"
 
-#define ALIGN 4096 /* of buffers; more than any device asks for */
+#define ALIGN	 4096	     /* of buffers; more than any device asks for */
+#define PREFETCH (128 << 10) /* the default of a device's read-ahead */
 
 /*
  * Threads for reads, and as many for writes: a drive, and what is behind it,
@@ -342,10 +343,21 @@ int e4df_gate_is_stopped(const struct e4df_gate *gate)
 	return gate->is_stopped;
 }
 
+/*
+ * Of one call the kernel reads no more than the device's read-ahead or its
+ * largest request, and drops the rest (force_page_cache_ra() in
+ * mm/readahead.c).
+ */
 void e4df_gate_prefetch(struct e4df_gate *gate, blk64_t blk, blk64_t count)
 {
-	posix_fadvise(gate->fd, (off_t)(gate->offset + blk * gate->block_size),
-		      (off_t)(count * gate->block_size), POSIX_FADV_WILLNEED);
+	uint64_t at = gate->offset + blk * gate->block_size;
+	uint64_t end = at + count * gate->block_size;
+
+	for (; at < end; at += PREFETCH)
+		posix_fadvise(gate->fd, (off_t)at,
+			      (off_t)(end - at < PREFETCH ? end - at :
+							    PREFETCH),
+			      POSIX_FADV_WILLNEED);
 }
 
 /* Many at a time. */

@@ -469,6 +469,8 @@ __u32 e4df_map_ideal(const struct e4df_map *map, blk64_t blocks)
 
 	if (!blocks)
 		return 0;
+	if (hi && map->reach[0] >= blocks)
+		return 1; /* as nearly always */
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 

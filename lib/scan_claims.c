@@ -171,6 +171,16 @@ static errcode_t add_claim(struct scan *s, struct claims *c, __u32 extent,
 	return err;
 }
 
+/* Many a region is in order already, and nothing is as fast as to see that. */
+static void sort_claims(struct claims *c)
+{
+	for (size_t i = 1; i < c->count; i++)
+		if (compare_claims(&c->v[i - 1], &c->v[i]) > 0) {
+			qsort(c->v, c->count, sizeof(*c->v), compare_claims);
+			return;
+		}
+}
+
 /* *fixed is the first range of metadata that no region before had. */
 static errcode_t list_region(struct scan *s, struct claims *c, size_t region,
 			     size_t *fixed)
@@ -196,8 +206,8 @@ static errcode_t list_region(struct scan *s, struct claims *c, size_t region,
 					(is_joint(c, c->order[i]) ? 1 : 0),
 				e->pblk + e->len - 1);
 	}
-	if (!err && c->count)
-		qsort(c->v, c->count, sizeof(*c->v), compare_claims);
+	if (!err)
+		sort_claims(c);
 	return err;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crc32c.h"
 #include "e4df_err.h"
 
 static errcode_t claim(struct scan *s, dgrp_t group, blk64_t blk, blk64_t len)
@@ -134,10 +135,56 @@ static unsigned int first_difference(const unsigned char *a,
 int e4df_scan_is_padded(const struct scan *s, const unsigned char *bitmap,
 			unsigned int bits)
 {
-	while (bits < s->geometry.block_size * 8 &&
-	       bitmap[bits / 8] & 1 << bits % 8)
-		bits++;
-	return bits == s->geometry.block_size * 8;
+	unsigned int byte = bits / 8;
+
+	if (bits % 8 && bitmap[byte++] >> bits % 8 != 0xff >> bits % 8)
+		return 0;
+	while (byte < s->geometry.block_size && bitmap[byte] == 0xff)
+		byte++;
+	return byte == s->geometry.block_size;
+}
+
+/*
+ * In each descriptor of the long format both halves of both checksums have
+ * their places; where they are not right at once, or it is the short one,
+ * libext2fs is asked.
+ */
+static int is_at_once(struct scan *s, const void *bitmap, size_t bytes,
+		      __u16 low, __u16 high)
+{
+	struct ext2_super_block *sb = s->fs->super;
+
+	return ext2fs_has_feature_metadata_csum(sb) &&
+	       EXT2_DESC_SIZE(sb) >= sizeof(struct ext4_group_desc) &&
+	       e4df_crc32c(s->fs->csum_seed, bitmap, bytes) ==
+		       (low | (__u32)high << 16);
+}
+
+static const struct ext4_group_desc *desc_of(struct scan *s, dgrp_t group)
+{
+	return (const void *)ext2fs_group_desc(s->fs, s->fs->group_desc, group);
+}
+
+static int is_block_bitmap_right(struct scan *s, dgrp_t group, void *bitmap)
+{
+	const struct ext4_group_desc *d = desc_of(s, group);
+	unsigned int bytes = (s->geometry.blocks_per_group >> s->bits) / 8;
+
+	return is_at_once(s, bitmap, bytes, d->bg_block_bitmap_csum_lo,
+			  d->bg_block_bitmap_csum_hi) ||
+	       ext2fs_block_bitmap_csum_verify(s->fs, group, bitmap,
+					       (int)bytes);
+}
+
+int e4df_scan_is_inode_bitmap_right(struct scan *s, dgrp_t group, void *bitmap)
+{
+	const struct ext4_group_desc *d = desc_of(s, group);
+	unsigned int bytes = s->geometry.inodes_per_group / 8;
+
+	return is_at_once(s, bitmap, bytes, d->bg_inode_bitmap_csum_lo,
+			  d->bg_inode_bitmap_csum_hi) ||
+	       ext2fs_inode_bitmap_csum_verify(s->fs, group, bitmap,
+					       (int)bytes);
 }
 
 /* The group's clusters, with one at its end that is not whole. */
@@ -222,9 +269,7 @@ static errcode_t visit_bitmap(struct scan *s, void *ctx, size_t i, void *block)
 	dgrp_t group = c->groups[i];
 	blk64_t blk = ext2fs_block_bitmap_loc(s->fs, group);
 
-	if (!ext2fs_block_bitmap_csum_verify(
-		    s->fs, group, block,
-		    (int)((s->geometry.blocks_per_group >> s->bits) / 8)))
+	if (!is_block_bitmap_right(s, group, block))
 		e4df_scan_damage(s, 0, blk,
 				 "group %u: wrong checksum of the "
 				 "block bitmap",

@@ -336,7 +336,7 @@ static errcode_t check_inode_bitmap(struct scan *s, dgrp_t group,
 				    const struct group_count *count,
 				    unsigned char *buf)
 {
-	unsigned int bytes = s->geometry.inodes_per_group / 8;
+	unsigned int bytes = s->geometry.inodes_per_group / 8, byte = 0;
 	blk64_t blk = ext2fs_inode_bitmap_loc(s->fs, group);
 	unsigned int unused = s->geometry.inodes_per_group - count->used_inodes;
 	errcode_t err;
@@ -361,8 +361,7 @@ static errcode_t check_inode_bitmap(struct scan *s, dgrp_t group,
 	err = e4df_gate_read(s->gate, blk, 1, buf);
 	if (err)
 		return err;
-	if (!ext2fs_inode_bitmap_csum_verify(s->fs, group, (char *)buf,
-					     (int)bytes))
+	if (!e4df_scan_is_inode_bitmap_right(s, group, buf))
 		e4df_scan_damage(s, 0, blk,
 				 "group %u: wrong checksum of the "
 				 "inode bitmap",
@@ -372,18 +371,15 @@ static errcode_t check_inode_bitmap(struct scan *s, dgrp_t group,
 				 "group %u: bits behind the end of the inode "
 				 "bitmap are not set",
 				 group);
-	for (unsigned int i = 0; i < bytes; i++)
-		if (buf[i] != count->used[i]) {
-			e4df_scan_damage(s,
-					 group * s->geometry.inodes_per_group +
-						 i * 8 + 1,
-					 blk,
-					 "inode bitmap of "
-					 "group %u differs from the inodes "
-					 "in use",
-					 group);
-			break;
-		}
+	while (byte < bytes && buf[byte] == count->used[byte])
+		byte++;
+	if (byte < bytes)
+		e4df_scan_damage(
+			s, group * s->geometry.inodes_per_group + byte * 8 + 1,
+			blk,
+			"inode bitmap of group %u differs from the "
+			"inodes in use",
+			group);
 	return 0;
 }
 
@@ -465,7 +461,7 @@ errcode_t e4df_scan_inode_tables(struct scan *s)
 	for (dgrp_t g = 0; g < groups && !err; g++) {
 		if (g == ahead.group || ahead.bytes < AHEAD_BYTES / 2)
 			look_ahead(s, &ahead);
-		memset(count.used, 0, bs);
+		memset(count.used, 0, (s->geometry.inodes_per_group + 7) / 8);
 		count.used_inodes = 0;
 		count.directories = 0;
 		err = walk_table(s, &count, g, buf);

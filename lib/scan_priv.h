@@ -117,6 +117,9 @@ int e4df_scan_is_in_range(const struct scan *s, blk64_t pblk, blk64_t len);
 int e4df_scan_is_padded(const struct scan *s, const unsigned char *bitmap,
 			unsigned int bits);
 
+/* Has it the checksum that the group's descriptor says? */
+int e4df_scan_is_inode_bitmap_right(struct scan *s, dgrp_t group, void *bitmap);
+
 /* Blocks to be read, and who looks at them. */
 struct scan_blocks {
 	size_t count;

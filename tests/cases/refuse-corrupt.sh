@@ -214,6 +214,9 @@ check_common()
 	cp base img
 	poke img $((n * 1024 + 1000)) '\0'
 	damaged "block $n: "
+	cp base img
+	poke img $((n * 1024 + 511)) '\0' # one bit, behind 4095 that count
+	damaged "block $n: "
 	n=$(look stats | sed -nE 's/.*inode bitmap at ([0-9]+).*/\1/p' |
 		sed 1q)
 	cp base img
@@ -299,10 +302,15 @@ damaged "inode $a: wrong checksum"
 cp base img
 poke img $((2 * 1024 + 20)) X # where the exclude bitmap would be
 damaged "group 0: wrong checksum of the descriptor"
-set_group block_bitmap_csum 1
-damaged "block [0-9]*: group 0: wrong checksum of the block bitmap"
-set_group inode_bitmap_csum 1
-damaged "block [0-9]*: group 0: wrong checksum of the inode bitmap"
+for kind in block inode; do
+	csum=$(dumpe2fs base 2>/dev/null |
+		sed -nE "s/^ *${kind^} bitmap at.*csum (0x[0-9a-f]+)/\\1/p" |
+		sed 1q)
+	for n in 1 $((csum ^ 1)) $((csum ^ 1 << 31)); do # either half
+		set_group ${kind}_bitmap_csum "$n"
+		damaged "block [0-9]*: group 0: wrong checksum of the $kind bitmap"
+	done
+done
 cp base img
 poke img $((xattr * 1024 + 900)) XYZXYZ
 damaged "inode $(inode_of owner), block $xattr: wrong checksum of an xattr"

@@ -191,11 +191,55 @@ static void reads(void **state)
 	assert_memory_equal(buf, b->want + OFFSET + BS, BS);
 	assert_int_equal(io_channel_read_blk(b->io, 2, 2, buf), 0);
 	assert_memory_equal(buf, b->want + OFFSET + 2 * BS, 2 * BS);
-	e4df_gate_prefetch(b->gate, 3, 1000);
 	counters = e4df_gate_counters(b->gate);
 	assert_int_equal(counters->bytes_read, (BLOCKS + 1 + 1 + 2) * BS);
 	assert_int_equal(counters->bytes_written, 0);
 	assert_int_equal(counters->flushes, 0);
+}
+
+/* What the kernel has been told will be read; it is not, for the test. */
+static struct {
+	off_t from, end, longest;
+	unsigned int calls;
+} told;
+
+int __wrap_posix_fadvise(int fd, off_t offset, off_t len, int advice);
+int __wrap_posix_fadvise64(int fd, off_t offset, off_t len, int advice);
+
+int __wrap_posix_fadvise(int fd, off_t offset, off_t len, int advice)
+{
+	(void)fd;
+	assert_int_equal(advice, POSIX_FADV_WILLNEED);
+	if (!told.calls++)
+		told.from = told.end = offset;
+	assert_int_equal(offset, told.end);
+	told.end += len;
+	if (len > told.longest)
+		told.longest = len;
+	return 0;
+}
+
+int __wrap_posix_fadvise64(int fd, off_t offset, off_t len, int advice)
+{
+	return __wrap_posix_fadvise(fd, offset, len, advice);
+}
+
+/* All of it, and in each call no more than the kernel will do. */
+static void prefetches(void **state)
+{
+	struct bench *b = *state;
+
+	memset(&told, 0, sizeof(told));
+	e4df_gate_prefetch(b->gate, 3, 1000);
+	assert_int_equal(told.from, OFFSET + 3 * BS);
+	assert_int_equal(told.end, OFFSET + 1003 * BS);
+	assert_int_equal(told.longest, 128 << 10);
+	assert_int_equal(told.calls, 8);
+	e4df_gate_prefetch(b->gate, 1003, 1);
+	e4df_gate_prefetch(b->gate, 1004, 0);
+	assert_int_equal(told.end, OFFSET + 1004 * BS);
+	assert_int_equal(told.calls, 9);
+	assert_int_equal(e4df_gate_counters(b->gate)->bytes_read, 0);
 }
 
 /* A read that reaches over the end is an error, not half a success. */
@@ -496,13 +540,14 @@ static void watched(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(only_the_grant),  BENCH_TEST(bytes_too),
-		BENCH_TEST(no_way_around),   BENCH_TEST(reads),
-		BENCH_TEST(short_reads),     BENCH_TEST(tapped_reads),
-		BENCH_TEST(failed_write),    BENCH_TEST(failed_flush),
-		BENCH_TEST(real_errors),     BENCH_TEST(options),
-		BENCH_TEST(unreadable_data), BENCH_TEST(readable_at_last),
-		BENCH_TEST(watched),	     BENCH_TEST(saves_first),
+		BENCH_TEST(only_the_grant),   BENCH_TEST(bytes_too),
+		BENCH_TEST(no_way_around),    BENCH_TEST(reads),
+		BENCH_TEST(prefetches),	      BENCH_TEST(short_reads),
+		BENCH_TEST(tapped_reads),     BENCH_TEST(failed_write),
+		BENCH_TEST(failed_flush),     BENCH_TEST(real_errors),
+		BENCH_TEST(options),	      BENCH_TEST(unreadable_data),
+		BENCH_TEST(readable_at_last), BENCH_TEST(watched),
+		BENCH_TEST(saves_first),
 	};
 
 	initialize_ext2_error_table();
