@@ -137,11 +137,10 @@ static errcode_t put_behind(struct compaction *c, blk64_t end)
 	return err;
 }
 
-/* All files in the order of their present places, without a hole. */
-static errcode_t pack_all(struct target *t, const struct batcher *b,
-			  const __u32 *list, __u32 count)
+/* All files in the order of their present places, as far as that can be. */
+static errcode_t close_up(struct target *t, const struct batcher *b,
+			  const __u32 *list, __u32 count, blk64_t end)
 {
-	const struct e4df_runs *areas = e4df_map_areas(b->map);
 	struct layout_keyed *v = malloc(((size_t)count + 1) * sizeof(*v));
 	__u32 *order = malloc(((size_t)count + 1) * sizeof(*order));
 	errcode_t err = v && order ? 0 : ENOMEM;
@@ -157,7 +156,7 @@ static errcode_t pack_all(struct target *t, const struct batcher *b,
 	for (__u32 i = 0; i < count && !err; i++)
 		order[i] = v[i].inode;
 	if (!err)
-		err = pack_files(t, b, order, count, areas);
+		err = tight_make(t, b, order, count, end);
 	free(v);
 	free(order);
 	return err;
@@ -166,7 +165,7 @@ static errcode_t pack_all(struct target *t, const struct batcher *b,
 /*
  * Files that are whole and in front stay, and what is behind, or in pieces,
  * fills the holes between them.  If too much finds no hole, all files close
- * up.
+ * up, the large ones wherever the end is nearest by it.
  */
 errcode_t compact_make(struct target *t, const struct batcher *b,
 		       const __u32 *list, __u32 count)
@@ -187,6 +186,8 @@ errcode_t compact_make(struct target *t, const struct batcher *b,
 	}
 	end = find_end(b, c.total);
 	if (!err)
+		err = tight_end(b, list, count, &end);
+	if (!err)
 		err = list_moving(&c, list, count, end, &kept);
 	if (!err)
 		err = list_holes(&c, end, &kept);
@@ -198,7 +199,7 @@ errcode_t compact_make(struct target *t, const struct batcher *b,
 		target_release(t);
 		err = target_init(t, b);
 		if (!err)
-			err = pack_all(t, b, list, count);
+			err = close_up(t, b, list, count, end);
 	}
 	e4df_spans_free(&c.holes);
 	e4df_runs_free(&kept);

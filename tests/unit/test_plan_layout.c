@@ -196,12 +196,92 @@ static void little_changed(void **state)
 	}
 }
 
+static blk64_t end_of(const struct e4df_map *map)
+{
+	blk64_t end = 0;
+
+	for (uint32_t i = 0; i < e4df_map_count(map); i++) {
+		const struct e4df_inode *inode = e4df_map_inode(map, i);
+		const struct e4df_extent *e = e4df_map_extents(map, i);
+
+		for (uint32_t n = 0; n < inode->data; n++)
+			if (e[n].pblk + e[n].len > end)
+				end = e[n].pblk + e[n].len;
+	}
+	return end;
+}
+
+/* A case for --compact: areas, files, and the nearest end that there can be. */
+struct tight_case {
+	struct e4df_range fixed[6]; /* up to a length of 0 */
+	uint32_t files[12];	    /* blocks, up to 0 */
+	blk64_t blocks;
+	blk64_t end;
+};
+
+/*
+ * Each file is behind the place where all of them have room, so none of them
+ * is in place.
+ */
+static void check_tight(const struct tight_case *c)
+{
+	struct drawing d = { .at = c->blocks };
+	struct e4df_policy policy;
+	struct e4df_map *map, *after;
+	unsigned int fixed = 0;
+	blk64_t copied;
+
+	while (fixed < 6 && c->fixed[fixed].len)
+		fixed++;
+	for (unsigned int i = 0; c->files[i]; i++)
+		draw(&d, c->files[i]);
+	policy = optimize(&d);
+	policy.goal = E4DF_COMPACT;
+	map = maps_drawn(d.at + 1, c->fixed, fixed, d.files);
+	after = run(map, &policy, &copied);
+	assert_int_equal(end_of(after), c->end);
+	for (unsigned int i = 0; i < d.count; i++)
+		assert_int_equal(replay_excess(after, i), 0);
+	e4df_map_free(map);
+	e4df_map_free(after);
+}
+
+/*
+ * Few files of many sizes, and areas that hold some of them.  In the order in
+ * which they lie there is no way to the nearest end.
+ */
+static void ends_near(void **state)
+{
+	static const struct tight_case cases[] = {
+		/* five fill the first area, the largest needs the last */
+		{ { { 0, 8 }, { 170, 3 }, { 232, 3 }, { 238, 1 }, { 249, 2 } },
+		  { 20, 42, 227, 59, 69, 14 },
+		  900,
+		  251 + 227 },
+		/* no file is left for the area of 40 but the one of 26 */
+		{ { { 0, 12 }, { 161, 6 }, { 199, 133 } },
+		  { 3, 70, 42, 71, 26, 6 },
+		  600,
+		  332 + 42 },
+		/* two that are longer than half of the longest areas */
+		{ { { 0, 10 }, { 500, 10 }, { 1500, 10 }, { 2000, 10 } },
+		  { 40, 900, 800, 30, 20, 10, 60, 70, 80, 90, 100 },
+		  4000,
+		  2010 + 800 },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++)
+		check_tight(&cases[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rest_in_order),
 		cmocka_unit_test(trees_settle),
 		cmocka_unit_test(little_changed),
+		cmocka_unit_test(ends_near),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
