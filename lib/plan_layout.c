@@ -10,7 +10,6 @@
 #define ORDERLY	     90		 /* percent of the files behind the last one */
 #define LONG_BYTES   (1 << 20)	 /* of a free run */
 #define LONG_PERCENT 95		 /* of the free blocks in such runs */
-#define WASTE_SHARE  200	 /* of all blocks: holes that compact leaves */
 
 static int is_movable(const struct batcher *b, __u32 inode)
 {
@@ -48,9 +47,8 @@ static errcode_t list_sequence(const struct batcher *b, __u32 **ret,
 	return 0;
 }
 
-/* The part of the areas in [from, to). */
-static errcode_t clip_areas(const struct batcher *b, blk64_t from, blk64_t to,
-			    struct e4df_runs *ranges)
+errcode_t layout_clip(const struct batcher *b, blk64_t from, blk64_t to,
+		      struct e4df_runs *ranges)
 {
 	const struct e4df_runs *areas = e4df_map_areas(b->map);
 	errcode_t err = 0;
@@ -83,9 +81,9 @@ static errcode_t make_order(struct target *t, const struct batcher *b)
 		n += is_movable(b, b->policy->order[i]) ? 1 : 0;
 	if (n > count)
 		n = count;
-	err = clip_areas(b, at, UINT64_MAX, &ranges);
+	err = layout_clip(b, at, UINT64_MAX, &ranges);
 	if (!err)
-		err = clip_areas(b, 0, at, &ranges);
+		err = layout_clip(b, 0, at, &ranges);
 	if (!err)
 		err = pack_files(t, b, list, n, &ranges);
 	e4df_runs_free(&ranges);
@@ -145,15 +143,9 @@ static errcode_t place_group(struct target *t, const struct batcher *b,
 	return err ? err : e4df_runs_push(taken, front->start, need);
 }
 
-/* For sorting: what by, and then the order that there was. */
-struct keyed {
-	blk64_t key;
-	__u32 rank, inode;
-};
-
-static int compare_keyed(const void *a, const void *b)
+int layout_compare(const void *a, const void *b)
 {
-	const struct keyed *x = a, *y = b;
+	const struct layout_keyed *x = a, *y = b;
 
 	if (x->key != y->key)
 		return x->key < y->key ? -1 : 1;
@@ -170,20 +162,20 @@ static errcode_t place_directories(struct target *t, const struct batcher *b,
 				   const __u32 *list, __u32 count,
 				   struct e4df_runs *taken)
 {
-	struct keyed *dirs = malloc(((size_t)count + 1) * sizeof(*dirs));
+	struct layout_keyed *dirs = malloc(((size_t)count + 1) * sizeof(*dirs));
 	__u32 *group = malloc(((size_t)count + 1) * sizeof(*group));
 	__u32 n = 0, i = 0;
 	errcode_t err = dirs && group ? 0 : ENOMEM;
 
 	for (__u32 k = 0; k < count && !err; k++)
 		if (layout_is_directory(b, list[k]))
-			dirs[n++] = (struct keyed){
+			dirs[n++] = (struct layout_keyed){
 				flex_of(b, list[k]),
 				k,
 				list[k],
 			};
 	if (!err)
-		qsort(dirs, n, sizeof(*dirs), compare_keyed);
+		qsort(dirs, n, sizeof(*dirs), layout_compare);
 	while (i < n && !err) {
 		blk64_t flex = dirs[i].key;
 		__u32 size = 0;
@@ -209,7 +201,7 @@ static errcode_t make_optimal(struct target *t, const struct batcher *b)
 		return err;
 	err = place_directories(t, b, list, count, &taken);
 	if (!err)
-		err = clip_areas(b, 0, UINT64_MAX, &rest);
+		err = layout_clip(b, 0, UINT64_MAX, &rest);
 	if (!err)
 		err = e4df_runs_update(&rest, &taken,
 				       &(struct e4df_runs)E4DF_RUNS_INIT);
@@ -224,216 +216,18 @@ static errcode_t make_optimal(struct target *t, const struct batcher *b)
 	return err;
 }
 
-/* Where the areas' first `blocks` blocks end. */
-static blk64_t find_end(const struct batcher *b, blk64_t blocks)
-{
-	const struct e4df_runs *areas = e4df_map_areas(b->map);
-
-	for (size_t i = 0; i < areas->count; i++) {
-		if (areas->v[i].len >= blocks)
-			return areas->v[i].start + blocks;
-		blocks -= areas->v[i].len;
-	}
-	return UINT64_MAX;
-}
-
-/* Is the file whole, and all of it before `end`? */
-static int is_kept(const struct batcher *b, __u32 inode, blk64_t end)
-{
-	const struct file *f = &b->files[inode];
-	const struct e4df_extent *v = batcher_layout(b, inode);
-
-	if (!batcher_is_ideal(b, inode))
-		return 0;
-	for (__u32 i = 0; i < f->data + f->tree; i++)
-		if (v[i].pblk + v[i].len > end)
-			return 0;
-	return 1;
-}
-
-/* What compact works with. */
-struct compaction {
-	const struct batcher *b;
-	struct target *t;
-	struct keyed *moving; /* (owned) largest first */
-	__u32 moving_count;
-	struct e4df_spans holes; /* by length, as struct space has them */
-	blk64_t total, left;	 /* blocks of all, and of what found no hole */
-};
-
-static errcode_t list_moving(struct compaction *c, const __u32 *list,
-			     __u32 count, blk64_t end, struct e4df_runs *kept)
-{
-	const struct batcher *b = c->b;
-	errcode_t err = 0;
-
-	for (__u32 i = 0; i < count && !err; i++) {
-		const struct file *f = &b->files[list[i]];
-		const struct e4df_extent *v = batcher_layout(b, list[i]);
-
-		if (!is_kept(b, list[i], end)) {
-			c->moving[c->moving_count++] = (struct keyed){
-				UINT32_MAX - f->blocks,
-				list[i],
-				list[i],
-			};
-			continue;
-		}
-		for (__u32 k = 0; k < f->data + f->tree && !err; k++)
-			err = e4df_runs_push(kept, v[k].pblk, v[k].len);
-	}
-	e4df_runs_sort(kept);
-	if (c->moving_count)
-		qsort(c->moving, c->moving_count, sizeof(*c->moving),
-		      compare_keyed);
-	return err;
-}
-
-static errcode_t list_holes(struct compaction *c, blk64_t end,
-			    const struct e4df_runs *kept)
-{
-	struct e4df_runs front = E4DF_RUNS_INIT;
-	errcode_t err = clip_areas(c->b, 0, end, &front);
-
-	if (!err)
-		err = e4df_runs_update(&front, kept,
-				       &(struct e4df_runs)E4DF_RUNS_INIT);
-	for (size_t i = 0; i < front.count && !err; i++)
-		err = e4df_spans_insert(&c->holes, front.v[i].len,
-					front.v[i].start, 0, 0);
-	e4df_runs_free(&front);
-	return err;
-}
-
-/* Each to the tightest hole, the largest first. */
-static errcode_t fill_holes(struct compaction *c)
-{
-	__u32 left = 0;
-	errcode_t err = 0;
-
-	for (__u32 i = 0; i < c->moving_count && !err; i++) {
-		__u32 inode = c->moving[i].inode, tree;
-		const struct e4df_span *n;
-		struct e4df_span hole;
-		blk64_t need;
-
-		err = pack_tree(c->b, inode, &tree);
-		need = c->b->files[inode].blocks + (blk64_t)tree;
-		n = e4df_spans_ceil(&c->holes, need);
-		if (err || !n || c->b->files[inode].ideal > 1) {
-			c->moving[left++] = c->moving[i];
-			c->left += need;
-			continue;
-		}
-		hole = *n;
-		e4df_spans_erase(&c->holes, hole.key, hole.len);
-		err = target_place(c->t, c->b, inode, hole.len, tree);
-		if (!err && hole.key > need)
-			err = e4df_spans_insert(&c->holes, hole.key - need,
-						hole.len + need, 0, 0);
-	}
-	c->moving_count = left;
-	return err;
-}
-
-/* What found no hole comes behind all that did. */
-static errcode_t put_behind(struct compaction *c, blk64_t end)
-{
-	struct e4df_runs rear = E4DF_RUNS_INIT;
-	__u32 *list = malloc(((size_t)c->moving_count + 1) * sizeof(*list));
-	errcode_t err = list ? clip_areas(c->b, end, UINT64_MAX, &rear) :
-			       ENOMEM;
-
-	for (__u32 i = 0; i < c->moving_count && !err; i++)
-		list[i] = c->moving[i].inode;
-	if (!err)
-		err = pack_files(c->t, c->b, list, c->moving_count, &rear);
-	e4df_runs_free(&rear);
-	free(list);
-	return err;
-}
-
-/* All files in the order of their present places, without a hole. */
-static errcode_t pack_all(struct target *t, const struct batcher *b,
-			  const __u32 *list, __u32 count)
-{
-	const struct e4df_runs *areas = e4df_map_areas(b->map);
-	struct keyed *v = malloc(((size_t)count + 1) * sizeof(*v));
-	__u32 *order = malloc(((size_t)count + 1) * sizeof(*order));
-	errcode_t err = v && order ? 0 : ENOMEM;
-
-	for (__u32 i = 0; i < count && !err; i++)
-		v[i] = (struct keyed){
-			batcher_layout(b, list[i])->pblk,
-			list[i],
-			list[i],
-		};
-	if (!err)
-		qsort(v, count, sizeof(*v), compare_keyed);
-	for (__u32 i = 0; i < count && !err; i++)
-		order[i] = v[i].inode;
-	if (!err)
-		err = pack_files(t, b, order, count, areas);
-	free(v);
-	free(order);
-	return err;
-}
-
-/*
- * Files that are whole and in front stay, and what is behind, or in pieces,
- * fills the holes between them.  If too much finds no hole, all files close
- * up.
- */
-static errcode_t make_compact(struct target *t, const struct batcher *b)
-{
-	struct compaction c = { .b = b, .t = t };
-	struct e4df_runs kept = E4DF_RUNS_INIT;
-	__u32 *list, count;
-	blk64_t end = 0;
-	errcode_t err = list_sequence(b, &list, &count);
-
-	if (err)
-		return err;
-	c.moving = malloc(((size_t)count + 1) * sizeof(*c.moving));
-	if (!c.moving)
-		err = ENOMEM;
-	for (__u32 i = 0; i < count && !err; i++) {
-		__u32 tree;
-
-		err = pack_tree(b, list[i], &tree);
-		c.total += b->files[list[i]].blocks + (blk64_t)tree;
-	}
-	end = find_end(b, c.total);
-	if (!err)
-		err = list_moving(&c, list, count, end, &kept);
-	if (!err)
-		err = list_holes(&c, end, &kept);
-	if (!err)
-		err = fill_holes(&c);
-	if (!err && c.left <= c.total / WASTE_SHARE) {
-		err = put_behind(&c, end);
-	} else if (!err) {
-		target_release(t);
-		err = target_init(t, b);
-		if (!err)
-			err = pack_all(t, b, list, count);
-	}
-	e4df_spans_free(&c.holes);
-	e4df_runs_free(&kept);
-	free(c.moving);
-	free(list);
-	return err;
-}
-
-/* All files in the sequence, of which most are in place. */
-static errcode_t make_closed(struct target *t, const struct batcher *b)
+/* All files, by what knows how. */
+static errcode_t make_with(struct target *t, const struct batcher *b,
+			   errcode_t (*make)(struct target *,
+					     const struct batcher *,
+					     const __u32 *, __u32))
 {
 	__u32 *list, count;
 	errcode_t err = list_sequence(b, &list, &count);
 
 	if (err)
 		return err;
-	err = close_make(t, b, list, count);
+	err = make(t, b, list, count);
 	free(list);
 	return err;
 }
@@ -444,12 +238,12 @@ errcode_t layout_make(struct target *t, const struct batcher *b,
 	if (flags & LAYOUT_ORDER)
 		return make_order(t, b);
 	if (flags & LAYOUT_CLOSE)
-		return make_closed(t, b);
+		return make_with(t, b, close_make);
 	switch (b->policy->goal) {
 	case E4DF_OPTIMIZE:
 		return make_optimal(t, b);
 	case E4DF_COMPACT:
-		return make_compact(t, b);
+		return make_with(t, b, compact_make);
 	case E4DF_DEFRAG:
 		break;
 	}

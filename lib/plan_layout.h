@@ -5,6 +5,8 @@
  *	plan_layout.c	which file is to be where, by the policy's goal
  *	plan_whole.c	for E4DF_DEFRAG: the fragmented files between the others
  *	plan_pack.c	one file behind the other, area by area
+ *	plan_compact.c	for E4DF_COMPACT: everything to the front
+ *	plan_tight.c	which end is the nearest, and what is large there
  *	plan_close.c	for E4DF_OPTIMIZE: what is nearly in order, with less
  *	plan_sweep.c	the batches that lead there
  *
@@ -91,7 +93,36 @@ errcode_t whole_make(struct target *t, const struct batcher *b);
 errcode_t close_make(struct target *t, const struct batcher *b,
 		     const __u32 *list, __u32 count);
 
+/* plan_compact.c */
+
+/* All files in front of an end that is as near as can be. */
+errcode_t compact_make(struct target *t, const struct batcher *b,
+		       const __u32 *list, __u32 count);
+
+/* plan_tight.c */
+
+/*
+ * From an end in front of which there are blocks enough to the nearest one in
+ * front of which each file finds a place; the same if there is none.
+ */
+errcode_t tight_end(const struct batcher *b, const __u32 *list, __u32 count,
+		    blk64_t *end);
+/* All files in front of it, if they can, and mostly in their order. */
+errcode_t tight_make(struct target *t, const struct batcher *b,
+		     const __u32 *list, __u32 count, blk64_t end);
+
 /* plan_layout.c */
+
+/* For sorting: what by, and then the order that there was. */
+struct layout_keyed {
+	blk64_t key;
+	__u32 rank, inode;
+};
+int layout_compare(const void *a, const void *b);
+
+/* Appends the part of the areas in [from, to). */
+errcode_t layout_clip(const struct batcher *b, blk64_t from, blk64_t to,
+		      struct e4df_runs *ranges);
 
 /*
  * Makes the target of one pass, by policy->goal; with LAYOUT_ORDER for the

@@ -196,12 +196,139 @@ static void little_changed(void **state)
 	}
 }
 
+static blk64_t end_of(const struct e4df_map *map)
+{
+	blk64_t end = 0;
+
+	for (uint32_t i = 0; i < e4df_map_count(map); i++) {
+		const struct e4df_inode *inode = e4df_map_inode(map, i);
+		const struct e4df_extent *e = e4df_map_extents(map, i);
+
+		for (uint32_t n = 0; n < inode->data; n++)
+			if (e[n].pblk + e[n].len > end)
+				end = e[n].pblk + e[n].len;
+	}
+	return end;
+}
+
+/* A case for --compact: areas, files, and the nearest end that there can be. */
+struct tight_case {
+	struct e4df_range fixed[6]; /* up to a length of 0 */
+	uint32_t files[12];	    /* blocks, up to 0 */
+	blk64_t blocks;
+	blk64_t end;
+};
+
+/* Where a file can be that comes behind others. */
+static blk64_t skip_fixed(const struct tight_case *c, blk64_t at, uint32_t len)
+{
+	for (unsigned int i = 0; i < 6; i++) {
+		const struct e4df_range *r = &c->fixed[i];
+
+		if (at < r->start + r->len && r->start < at + len)
+			at = r->start + r->len;
+	}
+	return at;
+}
+
+/* The files lie in their order, from a block on. */
+static void check_tight(const struct tight_case *c, blk64_t at)
+{
+	struct drawing d = { .at = at };
+	struct e4df_policy policy;
+	struct e4df_map *map, *after;
+	unsigned int fixed = 0;
+	blk64_t copied;
+
+	while (fixed < 6 && c->fixed[fixed].len)
+		fixed++;
+	for (unsigned int i = 0; c->files[i]; i++) {
+		d.at = skip_fixed(c, d.at, c->files[i]);
+		draw(&d, c->files[i]);
+	}
+	policy = optimize(&d);
+	policy.goal = E4DF_COMPACT;
+	map = maps_drawn(c->blocks, c->fixed, fixed, d.files);
+	after = run(map, &policy, &copied);
+	assert_int_equal(end_of(after), c->end);
+	for (unsigned int i = 0; i < d.count; i++)
+		assert_int_equal(replay_excess(after, i), 0);
+	e4df_map_free(map);
+	e4df_map_free(after);
+}
+
+/*
+ * Few files of many sizes, and areas that hold some of them.  In the order in
+ * which they lie, in front or behind, there is no way to the nearest end.
+ */
+static void ends_near(void **state)
+{
+	static const struct tight_case cases[] = {
+		/* five fill the first area, the largest needs the last */
+		{ { { 0, 8 }, { 170, 3 }, { 232, 3 }, { 238, 1 }, { 249, 2 } },
+		  { 20, 42, 227, 59, 69, 14 },
+		  1500,
+		  251 + 227 },
+		/* no file is left for the area of 40 but the one of 26 */
+		{ { { 0, 12 }, { 161, 6 }, { 199, 133 } },
+		  { 3, 70, 42, 71, 26, 6 },
+		  900,
+		  332 + 42 },
+		/* two that are longer than half of the longest areas */
+		{ { { 0, 10 }, { 500, 10 }, { 1500, 10 }, { 2000, 10 } },
+		  { 40, 900, 800, 30, 20, 10, 60, 70, 80, 90, 100 },
+		  6000,
+		  2010 + 800 },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++)
+		for (unsigned int k = 0; k < 2; k++)
+			check_tight(&cases[i], k * cases[i].blocks / 2);
+}
+
+/*
+ * The blocks of all would end in front of the last large file, but nothing can
+ * be done about that: it stays, and so does all else but what lies behind.
+ */
+static void large_stay(void **state)
+{
+	static const struct e4df_range fixed[] = {
+		{ 0, 10 },
+		{ 500, 10 },
+		{ 1500, 10 },
+	};
+	struct drawing d = { .at = 100 };
+	struct e4df_policy policy;
+	struct e4df_map *map, *after;
+	blk64_t copied;
+
+	(void)state;
+	draw(&d, 300);
+	d.at = 510;
+	draw(&d, 900);
+	d.at = 1510;
+	draw(&d, 800);
+	d.at = 3000;
+	draw(&d, 50);
+	policy = optimize(&d);
+	policy.goal = E4DF_COMPACT;
+	map = maps_drawn(4000, fixed, 3, d.files);
+	after = run(map, &policy, &copied);
+	assert_int_equal(end_of(after), 1510 + 800);
+	assert_int_equal(copied, 50);
+	e4df_map_free(map);
+	e4df_map_free(after);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rest_in_order),
 		cmocka_unit_test(trees_settle),
 		cmocka_unit_test(little_changed),
+		cmocka_unit_test(ends_near),
+		cmocka_unit_test(large_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
