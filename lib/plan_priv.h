@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * plan_priv - what the parts of plan share; no one else includes it
+ * plan_priv - what the parts of plan share; their unit test includes it besides
  *
  *	plan_space.c	which block is whose while planning
  *	plan_mapping.c	formats, block extents, mapping blocks
  *	plan_batch.c	changed files, and closing a batch
+ *	plan_dense.c	positions in a file, without its holes
  *	plan_choose.c	choosing a place for a file
  *	plan_window.c	clearing it and moving in
  *	plan_xattr.c	what moving an xattr block takes
@@ -50,6 +51,7 @@ struct file {
 			   * inode tables; an xattr block itself */
 	__u32 cuts;	  /* with bigalloc: extents that it has anyway */
 	__u32 dirty;	  /* 1 + index into batcher->dirty; 0 = clean */
+	__u32 marks;	  /* 1 + index into batcher->marks; 0 = no holes */
 	int has_long;	  /* runs that are not moved to be joined */
 	int is_waiting;	  /* for its window: must not be disturbed */
 	int is_whole;	  /* must not be displaced in pieces (again) */
@@ -73,6 +75,8 @@ struct batcher {
 	const struct e4df_geometry *geometry; /* (borrowed from map) */
 	struct e4df_map *clusters; /* (owned) NULL without bigalloc */
 	unsigned int bits;	   /* a cluster is 2^bits blocks */
+	__u32 *marks;		   /* (owned) of files with holes */
+	size_t mark_count, mark_alloc;
 	/* Mutable. */
 	struct space space;
 	struct file *files;  /* (owned) one for each inode */
@@ -213,6 +217,28 @@ errcode_t batcher_take(struct batcher *b, __u32 inode,
 /* Ends the open batch, if it has any change, and begins the next. */
 errcode_t batcher_close(struct batcher *b);
 
+/*
+ * plan_dense.c
+ *
+ * Dense position: the number of blocks that a file has before one of its
+ * blocks.  Each of these takes a logarithm of the file's extents.
+ */
+/* Before any other, once for each file; by batcher_init_files. */
+errcode_t dense_init(struct batcher *b, __u32 inode);
+/* Of a logical block that the file has. */
+blk64_t dense_of(const struct batcher *b, __u32 inode, __u32 lblk);
+/* The extent, as planned so far, with a position; *begin is the extent's. */
+const struct e4df_extent *dense_find(const struct batcher *b, __u32 inode,
+				     __u32 dense, blk64_t *begin);
+/*
+ * Is a used range data of the file, and where it would be if the file's dense
+ * position `from` were at start?
+ */
+int dense_is_in_place(const struct batcher *b, const struct e4df_span *n,
+		      __u32 inode, blk64_t from, blk64_t start);
+/* The index of the first extent that ends behind lblk; count if none does. */
+__u32 dense_extent(const struct e4df_extent *v, __u32 count, __u32 lblk);
+
 /* plan_xattr.c */
 /* Blocks that moving an xattr block changes: itself, its owners' tables. */
 __u32 xattr_switches(const struct e4df_map *map, __u32 index);
@@ -254,15 +280,6 @@ errcode_t choose_place(struct batcher *b, __u32 inode, unsigned int flags,
 errcode_t window_clear(struct batcher *b, __u32 inode,
 		       const struct place *place, errcode_t (*flush)(void *ctx),
 		       void *ctx, int *is_done);
-
-/* The number of blocks that the file has before a logical one. */
-blk64_t window_dense(const struct batcher *b, __u32 inode, __u32 lblk);
-/*
- * Is a used range data of the file, and where it would be if the file's dense
- * position `from` were at start?
- */
-int window_is_in_place(const struct batcher *b, const struct e4df_span *n,
-		       __u32 inode, blk64_t from, blk64_t start);
 
 /* Gives a reserved place back. */
 errcode_t window_abandon(struct batcher *b, const struct place *place);

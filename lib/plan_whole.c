@@ -225,7 +225,7 @@ static blk64_t cost_of(const struct batcher *b, const struct part *part,
 
 		if (at < n->key)
 			at = n->key;
-		if (window_is_in_place(b, n, part->inode, part->from, start))
+		if (dense_is_in_place(b, n, part->inode, part->from, start))
 			cost -= 2 * (stop - at);
 		else
 			cost += stop - at;

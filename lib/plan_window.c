@@ -153,23 +153,6 @@ static errcode_t displace_owner(struct clearing *c, __u32 owner, blk64_t at,
 	return 0;
 }
 
-blk64_t window_dense(const struct batcher *b, __u32 inode, __u32 lblk)
-{
-	const struct e4df_extent *v = batcher_layout(b, inode);
-	blk64_t sum = 0;
-
-	while (v->lblk + (blk64_t)v->len <= lblk)
-		sum += (v++)->len;
-	return sum + (lblk - v->lblk);
-}
-
-int window_is_in_place(const struct batcher *b, const struct e4df_span *n,
-		       __u32 inode, blk64_t from, blk64_t start)
-{
-	return n->owner == inode && n->lblk != LBLK_TREE &&
-	       n->key + from == start + window_dense(b, inode, n->lblk);
-}
-
 /* Gets one used range, or the part of it in [at, end), out of the way. */
 static errcode_t clear_range(struct clearing *c, const struct e4df_span *n,
 			     blk64_t at, blk64_t end, blk64_t from,
@@ -199,8 +182,7 @@ static errcode_t clear_range(struct clearing *c, const struct e4df_span *n,
 			err = batcher_displace_tree(b, owner, at);
 		return err;
 	}
-	if (owner == c->inode &&
-	    window_dense(b, owner, lblk) - from + start == at)
+	if (owner == c->inode && dense_of(b, owner, lblk) - from + start == at)
 		return 0; /* stays */
 	*next = at;
 	if (owner != c->inode) {
