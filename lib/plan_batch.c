@@ -286,6 +286,14 @@ errcode_t batcher_take(struct batcher *b, __u32 inode,
 	return space_take(&b->space, e->pblk, e->len, inode, e->lblk);
 }
 
+errcode_t batcher_occupy(struct batcher *b, __u32 inode,
+			 const struct e4df_extent *e)
+{
+	note_groups(b, e->pblk, e->len);
+	b->copy_blocks += e->len;
+	return space_change(&b->space, e->pblk, e->len, inode, e->lblk);
+}
+
 /*
  * Walks the range along the old layout: what the file had there before the
  * batch is in use in the last committed state (I1), the rest is not.

@@ -343,8 +343,11 @@ errcode_t choose_place(struct batcher *b, __u32 inode, unsigned int flags,
 		    b->effort < EFFORT)
 			err = try_clearing(b, goal, f->blocks, ret);
 	}
-	if (ret->cost >= NEVER && flags & CHOOSE_PIECES)
-		try_pieces(b, inode, ret);
+	if (!err && ret->cost >= NEVER && flags & CHOOSE_PIECES) {
+		err = space_index(&b->space);
+		if (!err)
+			try_pieces(b, inode, ret);
+	}
 	*is_found = ret->cost < NEVER;
 	return err;
 }

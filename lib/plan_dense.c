@@ -95,8 +95,12 @@ const struct e4df_extent *dense_find(const struct batcher *b, __u32 inode,
 				     __u32 dense, blk64_t *begin)
 {
 	const struct e4df_extent *v = batcher_layout(b, inode);
-	__u32 lblk = lblk_of(b, inode, dense);
+	__u32 lblk;
 
+	*begin = 0;
+	if (!dense)
+		return v;
+	lblk = lblk_of(b, inode, dense);
 	v += dense_extent(v, b->files[inode].data, lblk);
 	*begin = dense - (lblk - v->lblk);
 	return v;

@@ -36,6 +36,7 @@ struct space {
 	struct e4df_spans used;	   /* by start; owner, lblk */
 	struct e4df_spans free_at; /* by start */
 	struct e4df_spans free_by; /* by length: key = len, len = start */
+	int has_by;		   /* since space_index() */
 	blk64_t free_blocks;
 };
 
@@ -112,6 +113,8 @@ void plan_drop(struct e4df_plan *plan, size_t count);
 /* plan_space.c */
 errcode_t space_add_free(struct space *space, blk64_t start, blk64_t len);
 errcode_t space_init(struct space *space, const struct e4df_map *map);
+/* Before free_by is used: most passes do without, in half the time. */
+errcode_t space_index(struct space *space);
 void space_release(struct space *space);
 /* Free blocks become a used range. */
 errcode_t space_take(struct space *space, blk64_t start, blk64_t len,
@@ -130,7 +133,7 @@ blk64_t space_free_part(const struct space *space, blk64_t start, blk64_t len);
 /* Start of a free run of len or more, at or behind goal, else anywhere. */
 int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
 		    blk64_t *ret);
-/* The shortest free run of len or more; else the longest there is. */
+/* The shortest free run of len or more; else the longest there is; indexed. */
 int space_find_tight(const struct space *space, blk64_t len, blk64_t *ret,
 		     blk64_t *ret_len);
 /* The end of the last free run of len or more. */
@@ -214,6 +217,9 @@ errcode_t batcher_displace_tree(struct batcher *b, __u32 inode, blk64_t blk);
 /* Takes free blocks for a file. */
 errcode_t batcher_take(struct batcher *b, __u32 inode,
 		       const struct e4df_extent *e);
+/* The same with blocks that are reserved. */
+errcode_t batcher_occupy(struct batcher *b, __u32 inode,
+			 const struct e4df_extent *e);
 /* Ends the open batch, if it has any change, and begins the next. */
 errcode_t batcher_close(struct batcher *b);
 

@@ -371,10 +371,9 @@ static errcode_t move_whole(struct sweep *s, __u32 inode, int *is_moved)
 	return window_settle(b, inode, &place);
 }
 
-/* A range of a file moves to a free place. */
+/* A range of a file moves into the window, or out of it to a free place. */
 static errcode_t move_piece(struct sweep *s, __u32 inode, __u32 lblk,
-			    blk64_t from, blk64_t to, __u32 len,
-			    int is_reserved)
+			    blk64_t from, blk64_t to, __u32 len, int is_out)
 {
 	struct batcher *b = s->b;
 	struct e4df_extent old = { .pblk = from & E4DF_PBLK_MAX,
@@ -386,10 +385,11 @@ static errcode_t move_piece(struct sweep *s, __u32 inode, __u32 lblk,
 	errcode_t err = batcher_touch(b, inode);
 
 	if (!err)
-		err = batcher_take(b, inode, &now);
+		err = is_out ? batcher_take(b, inode, &now) :
+			       batcher_occupy(b, inode, &now);
 	if (!err)
 		err = batcher_edit(b, inode, lblk, len, &now, 1);
-	return err ? err : batcher_vacate(b, inode, &old, is_reserved);
+	return err ? err : batcher_vacate(b, inode, &old, is_out);
 }
 
 /* Gets a piece of a file out of the window; *len is how much of it. */
@@ -550,8 +550,6 @@ static errcode_t settle_part(struct sweep *s, const struct slot *w)
 			continue;
 		err = make_room(s, w->inode, len, 0, 3, &has_room);
 		s->is_stuck = !has_room;
-		if (!err && has_room)
-			err = space_give(&b->space, to, len);
 		if (!err && has_room)
 			err = move_piece(s, w->inode, lblk, at, to, len, 0);
 	}

@@ -204,6 +204,8 @@ static errcode_t list_parts(struct whole *w)
 		else
 			err = stay(w, i);
 	}
+	if (!err)
+		err = space_index(&w->holes);
 	if (w->count)
 		qsort(w->parts, w->count, sizeof(*w->parts), compare_parts);
 	return err;

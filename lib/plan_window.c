@@ -47,6 +47,8 @@ static errcode_t displace_piece(struct clearing *c, __u32 inode, __u32 lblk,
 	__u32 done = 0;
 	errcode_t err = batcher_touch(b, inode);
 
+	if (!err)
+		err = space_index(&b->space);
 	while (!err && done < len) {
 		blk64_t start, gap;
 
@@ -367,21 +369,18 @@ static errcode_t occupy(struct batcher *b, __u32 inode,
 
 		if (n && n->key + n->len < stop)
 			stop = n->key + n->len;
-		if (n && n->owner == OWNER_RESERVED) {
-			err = space_give(&b->space, at, stop - at);
-			n = NULL;
-		} else if (n && n->owner != inode) {
-			return E4DF_ET_OVERFLOW;
-		} else if (!n) {
-			const struct e4df_span *next =
-				e4df_spans_ceil(&b->space.used, at);
-
-			if (next && next->key < stop)
-				stop = next->key;
-		}
-		part.len = (__u32)(stop - at);
-		if (!err && !n)
+		if (!n) {
+			n = e4df_spans_ceil(&b->space.used, at);
+			if (n && n->key < stop)
+				stop = n->key;
+			part.len = (__u32)(stop - at);
 			err = batcher_take(b, inode, &part);
+		} else if (n->owner == OWNER_RESERVED) {
+			part.len = (__u32)(stop - at);
+			err = batcher_occupy(b, inode, &part);
+		} else if (n->owner != inode) {
+			err = E4DF_ET_OVERFLOW;
+		}
 		at = stop;
 	}
 	return err;
