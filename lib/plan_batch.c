@@ -63,6 +63,8 @@ errcode_t batcher_init_files(struct batcher *b, const struct e4df_map *map,
 		return ENOMEM;
 	for (__u32 i = 0; i < count && !err; i++)
 		err = init_file(b, i);
+	for (__u32 i = 0; i < count && !err; i++)
+		err = dense_init(b, i);
 	return err;
 }
 
@@ -94,6 +96,7 @@ void batcher_release(struct batcher *b)
 		for (__u32 i = 0; i < e4df_map_count(b->blocks); i++)
 			free(b->files[i].v);
 	free(b->files);
+	free(b->marks);
 	free_old(b);
 	free(b->dirty);
 	free(b->group_stamp);
@@ -228,27 +231,11 @@ errcode_t batcher_touch(struct batcher *b, __u32 inode)
 	return 0;
 }
 
-/* The index of the extent that maps lblk. */
-static __u32 find_extent(const struct e4df_extent *v, __u32 count, __u32 lblk)
-{
-	__u32 lo = 0, hi = count;
-
-	while (lo < hi) {
-		__u32 mid = lo + (hi - lo) / 2;
-
-		if ((blk64_t)v[mid].lblk + v[mid].len > lblk)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	return lo;
-}
-
 errcode_t batcher_edit(struct batcher *b, __u32 inode, __u32 lblk, __u32 len,
 		       const struct e4df_extent *piece, __u32 count)
 {
 	struct file *f = &b->files[inode];
-	__u32 at = find_extent(f->v, f->data, lblk);
+	__u32 at = dense_extent(f->v, f->data, lblk);
 	struct e4df_extent whole = f->v[at];
 	__u32 before = lblk - whole.lblk;
 	__u32 after = whole.len - before - len;
@@ -261,8 +248,9 @@ errcode_t batcher_edit(struct batcher *b, __u32 inode, __u32 lblk, __u32 len,
 	if (err)
 		return err;
 	f->alloc = (__u32)alloc;
-	memmove(f->v + at + 1 + more, f->v + at + 1,
-		(f->data - at - 1) * sizeof(*f->v));
+	if (more)
+		memmove(f->v + at + 1 + more, f->v + at + 1,
+			(f->data - at - 1) * sizeof(*f->v));
 	p = f->v + at;
 	if (before) {
 		*p = whole;
@@ -303,6 +291,14 @@ errcode_t batcher_take(struct batcher *b, __u32 inode,
 	return space_take(&b->space, e->pblk, e->len, inode, e->lblk);
 }
 
+errcode_t batcher_occupy(struct batcher *b, __u32 inode,
+			 const struct e4df_extent *e)
+{
+	note_groups(b, e->pblk, e->len);
+	b->copy_blocks += e->len;
+	return space_change(&b->space, e->pblk, e->len, inode, e->lblk);
+}
+
 /*
  * Walks the range along the old layout: what the file had there before the
  * batch is in use in the last committed state (I1), the rest is not.
@@ -311,7 +307,7 @@ errcode_t batcher_vacate(struct batcher *b, __u32 inode,
 			 const struct e4df_extent *e, int is_reserved)
 {
 	const struct dirty *d = &b->dirty[b->files[inode].dirty - 1];
-	__u32 i = find_extent(d->old, d->data, e->lblk), done = 0;
+	__u32 i = dense_extent(d->old, d->data, e->lblk), done = 0;
 	errcode_t err = 0;
 
 	while (done < e->len && !err) {

@@ -13,48 +13,6 @@
 /* A cost that is not paid; a sum of WINDOW_RANGES such fits 64 bits. */
 #define NEVER (1ULL << 44)
 
-/*
- * Dense position: the number of blocks the file has before a logical block.
- * A place gives every dense position a physical block.
- */
-struct dense {
-	const struct e4df_extent *v; /* (borrowed) */
-	__u32 *at;		     /* (owned) of each extent */
-	__u32 count;
-};
-
-static errcode_t dense_init(struct dense *dense, const struct batcher *b,
-			    __u32 inode)
-{
-	__u32 sum = 0;
-
-	dense->v = batcher_layout(b, inode);
-	dense->count = b->files[inode].data;
-	dense->at = malloc(((size_t)dense->count + 1) * sizeof(*dense->at));
-	if (!dense->at)
-		return ENOMEM;
-	for (__u32 i = 0; i < dense->count; i++) {
-		dense->at[i] = sum;
-		sum += dense->v[i].len;
-	}
-	return 0;
-}
-
-static __u32 dense_of(const struct dense *dense, __u32 lblk)
-{
-	__u32 lo = 0, hi = dense->count;
-
-	while (hi - lo > 1) {
-		__u32 mid = lo + (hi - lo) / 2;
-
-		if (dense->v[mid].lblk <= lblk)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return dense->at[lo] + (lblk - dense->v[lo].lblk);
-}
-
 int choose_is_placeable(const struct batcher *b, __u32 inode)
 {
 	const struct file *f = &b->files[inode];
@@ -103,8 +61,7 @@ static blk64_t cost_of(const struct batcher *b, const struct e4df_span *n,
  * The cost of the file's dense positions [from, from + len) at `start`:
  * blocks to write for it, and for what is there now.  Gives up at `limit`.
  */
-static blk64_t window_cost(const struct batcher *b, __u32 inode,
-			   const struct dense *dense, blk64_t from,
+static blk64_t window_cost(const struct batcher *b, __u32 inode, blk64_t from,
 			   blk64_t start, blk64_t len, blk64_t limit,
 			   int *must_clear)
 {
@@ -117,8 +74,7 @@ static blk64_t window_cost(const struct batcher *b, __u32 inode,
 
 		if (at < n->key)
 			at = n->key;
-		if (n->owner == inode && n->lblk != LBLK_TREE &&
-		    dense_of(dense, n->lblk) + (start - from) == n->key) {
+		if (dense_is_in_place(b, n, inode, from, start)) {
 			cost -= stop - at; /* stays */
 		} else {
 			cost += cost_of(b, n, stop - at,
@@ -144,25 +100,24 @@ static void offer(struct place *best, blk64_t start, blk64_t len, blk64_t cost,
 
 /* Around each of its longest runs, so that this run stays. */
 static void try_own_runs(const struct batcher *b, __u32 inode,
-			 const struct dense *dense, struct place *best)
+			 struct place *best)
 {
 	const struct e4df_runs *areas = e4df_map_areas(b->map);
 	blk64_t blocks = b->files[inode].blocks;
 	struct e4df_range top[OWN_RUNS] = { { 0, 0 } }; /* start, run's len */
-	blk64_t run = 0;
+	const struct e4df_extent *e = batcher_layout(b, inode);
+	blk64_t run = 0, at = 0;
 
-	for (__u32 i = 0; i < dense->count; i++) {
-		const struct e4df_extent *e = &dense->v[i];
-		blk64_t start = e->pblk - dense->at[i];
+	for (__u32 left = b->files[inode].data; left--; at += (e++)->len) {
 		int k = OWN_RUNS - 1;
 
 		run += e->len;
-		if (i + 1 < dense->count && e[1].pblk == e->pblk + e->len)
+		if (left && e[1].pblk == e->pblk + e->len)
 			continue;
-		if (e->pblk >= dense->at[i] && run > top[k].len) {
+		if (e->pblk >= at && run > top[k].len) {
 			for (; k && run > top[k - 1].len; k--)
 				top[k] = top[k - 1];
-			top[k] = (struct e4df_range){ start, run };
+			top[k] = (struct e4df_range){ e->pblk - at, run };
 		}
 		run = 0;
 	}
@@ -172,7 +127,7 @@ static void try_own_runs(const struct batcher *b, __u32 inode,
 
 		if (!e4df_runs_is_inside(areas, top[k].start, blocks))
 			continue;
-		cost = window_cost(b, inode, dense, 0, top[k].start, blocks,
+		cost = window_cost(b, inode, 0, top[k].start, blocks,
 				   best->cost, &must_clear);
 		offer(best, top[k].start, blocks, cost, must_clear);
 	}
@@ -280,8 +235,7 @@ static errcode_t try_windows(struct batcher *b, blk64_t goal, blk64_t blocks,
 }
 
 /* For a file that no area holds: the largest areas, and a rest. */
-static void try_areas(const struct batcher *b, __u32 inode,
-		      const struct dense *dense, struct place *best)
+static void try_areas(const struct batcher *b, __u32 inode, struct place *best)
 {
 	const struct e4df_runs *areas = e4df_map_areas(b->map);
 	const struct file *f = &b->files[inode];
@@ -308,8 +262,8 @@ static void try_areas(const struct batcher *b, __u32 inode,
 		below = (pick->len << 24) - (blk64_t)(pick - areas->v);
 		if (left > pick->len)
 			left = pick->len;
-		cost += window_cost(b, inode, dense, from, pick->start, left,
-				    NEVER, &must_clear);
+		cost += window_cost(b, inode, from, pick->start, left, NEVER,
+				    &must_clear);
 		all.piece[all.count++] = (struct e4df_range){
 			pick->start,
 			left,
@@ -374,27 +328,26 @@ errcode_t choose_place(struct batcher *b, __u32 inode, unsigned int flags,
 {
 	const struct file *f = &b->files[inode];
 	blk64_t goal = choose_goal(b, inode), start;
-	struct dense dense;
-	errcode_t err = dense_init(&dense, b, inode);
+	errcode_t err = 0;
 
-	if (err)
-		return err;
 	*ret = (struct place){ .cost = NEVER };
 	if (f->ideal > 1) {
 		if (flags & CHOOSE_CLEAR)
-			try_areas(b, inode, &dense, ret);
+			try_areas(b, inode, ret);
 	} else {
 		if (space_find_near(&b->space, goal, f->blocks, &start))
 			offer(ret, start, f->blocks, f->blocks, 0);
 		if (ret->cost < NEVER || flags & CHOOSE_CLEAR)
-			try_own_runs(b, inode, &dense, ret);
+			try_own_runs(b, inode, ret);
 		if (ret->cost >= NEVER && flags & CHOOSE_CLEAR &&
 		    b->effort < EFFORT)
 			err = try_clearing(b, goal, f->blocks, ret);
 	}
-	if (ret->cost >= NEVER && flags & CHOOSE_PIECES)
-		try_pieces(b, inode, ret);
-	free(dense.at);
+	if (!err && ret->cost >= NEVER && flags & CHOOSE_PIECES) {
+		err = space_index(&b->space);
+		if (!err)
+			try_pieces(b, inode, ret);
+	}
 	*is_found = ret->cost < NEVER;
 	return err;
 }

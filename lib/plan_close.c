@@ -141,6 +141,8 @@ static errcode_t part_room(struct trial *r)
 		if (!err && start < end)
 			err = e4df_runs_push(&r->behind, start, end - start);
 	}
+	if (!err)
+		err = space_index(&r->holes);
 	e4df_runs_free(&all);
 	return err;
 }

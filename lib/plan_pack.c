@@ -70,22 +70,36 @@ errcode_t target_place(struct target *t, const struct batcher *b, __u32 inode,
 	return err;
 }
 
+static int is_within(const struct target *t, size_t i, __u32 inode,
+		     blk64_t dense)
+{
+	return i < t->count && t->v[i].inode == inode && t->v[i].from <= dense;
+}
+
 const struct slot *target_find(const struct target *t, __u32 inode,
 			       blk64_t dense)
 {
-	if (!t->first[inode])
-		return NULL;
-	for (size_t i = t->first[inode] - 1;
-	     i < t->count && t->v[i].inode == inode; i++) {
-		const struct slot *s = &t->v[i];
+	size_t lo = t->first[inode], hi, step = 1;
+	const struct slot *s;
 
-		if (dense == SLOT_TREE ?
-			    s->from == SLOT_TREE :
-			    s->from != SLOT_TREE && dense >= s->from &&
-				    dense - s->from < s->len)
-			return s;
+	if (!lo--)
+		return NULL;
+	/* the last slot that begins there or before: in [lo, hi) */
+	while (is_within(t, lo + step, inode, dense))
+		lo += step, step *= 2;
+	hi = lo + step;
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (is_within(t, mid, inode, dense))
+			lo = mid;
+		else
+			hi = mid;
 	}
-	return NULL;
+	s = &t->v[lo];
+	if (dense == SLOT_TREE)
+		return s->from == SLOT_TREE ? s : NULL;
+	return dense - s->from < s->len ? s : NULL;
 }
 
 errcode_t pack_tree(const struct batcher *b, __u32 inode, __u32 *ret)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * plan_priv - what the parts of plan share; no one else includes it
+ * plan_priv - what the parts of plan share; their unit test includes it besides
  *
  *	plan_space.c	which block is whose while planning
  *	plan_mapping.c	formats, block extents, mapping blocks
  *	plan_batch.c	changed files, and closing a batch
+ *	plan_dense.c	positions in a file, without its holes
  *	plan_choose.c	choosing a place for a file
  *	plan_window.c	clearing it and moving in
  *	plan_xattr.c	what moving an xattr block takes
@@ -35,6 +36,7 @@ struct space {
 	struct e4df_spans used;	   /* by start; owner, lblk */
 	struct e4df_spans free_at; /* by start */
 	struct e4df_spans free_by; /* by length: key = len, len = start */
+	int has_by;		   /* since space_index() */
 	blk64_t free_blocks;
 };
 
@@ -50,6 +52,7 @@ struct file {
 			   * inode tables; an xattr block itself */
 	__u32 cuts;	  /* with bigalloc: extents that it has anyway */
 	__u32 dirty;	  /* 1 + index into batcher->dirty; 0 = clean */
+	__u32 marks;	  /* 1 + index into batcher->marks; 0 = no holes */
 	int has_long;	  /* runs that are not moved to be joined */
 	int is_waiting;	  /* for its window: must not be disturbed */
 	int is_whole;	  /* must not be displaced in pieces (again) */
@@ -73,6 +76,8 @@ struct batcher {
 	const struct e4df_geometry *geometry; /* (borrowed from map) */
 	struct e4df_map *clusters; /* (owned) NULL without bigalloc */
 	unsigned int bits;	   /* a cluster is 2^bits blocks */
+	__u32 *marks;		   /* (owned) of files with holes */
+	size_t mark_count, mark_alloc;
 	/* Mutable. */
 	struct space space;
 	struct file *files;  /* (owned) one for each inode */
@@ -108,6 +113,8 @@ void plan_drop(struct e4df_plan *plan, size_t count);
 /* plan_space.c */
 errcode_t space_add_free(struct space *space, blk64_t start, blk64_t len);
 errcode_t space_init(struct space *space, const struct e4df_map *map);
+/* Before free_by is used: most passes do without, in half the time. */
+errcode_t space_index(struct space *space);
 void space_release(struct space *space);
 /* Free blocks become a used range. */
 errcode_t space_take(struct space *space, blk64_t start, blk64_t len,
@@ -126,7 +133,7 @@ blk64_t space_free_part(const struct space *space, blk64_t start, blk64_t len);
 /* Start of a free run of len or more, at or behind goal, else anywhere. */
 int space_find_near(const struct space *space, blk64_t goal, blk64_t len,
 		    blk64_t *ret);
-/* The shortest free run of len or more; else the longest there is. */
+/* The shortest free run of len or more; else the longest there is; indexed. */
 int space_find_tight(const struct space *space, blk64_t len, blk64_t *ret,
 		     blk64_t *ret_len);
 /* The end of the last free run of len or more. */
@@ -210,8 +217,33 @@ errcode_t batcher_displace_tree(struct batcher *b, __u32 inode, blk64_t blk);
 /* Takes free blocks for a file. */
 errcode_t batcher_take(struct batcher *b, __u32 inode,
 		       const struct e4df_extent *e);
+/* The same with blocks that are reserved. */
+errcode_t batcher_occupy(struct batcher *b, __u32 inode,
+			 const struct e4df_extent *e);
 /* Ends the open batch, if it has any change, and begins the next. */
 errcode_t batcher_close(struct batcher *b);
+
+/*
+ * plan_dense.c
+ *
+ * Dense position: the number of blocks that a file has before one of its
+ * blocks.  Each of these takes a logarithm of the file's extents.
+ */
+/* Before any other, once for each file; by batcher_init_files. */
+errcode_t dense_init(struct batcher *b, __u32 inode);
+/* Of a logical block that the file has. */
+blk64_t dense_of(const struct batcher *b, __u32 inode, __u32 lblk);
+/* The extent, as planned so far, with a position; *begin is the extent's. */
+const struct e4df_extent *dense_find(const struct batcher *b, __u32 inode,
+				     __u32 dense, blk64_t *begin);
+/*
+ * Is a used range data of the file, and where it would be if the file's dense
+ * position `from` were at start?
+ */
+int dense_is_in_place(const struct batcher *b, const struct e4df_span *n,
+		      __u32 inode, blk64_t from, blk64_t start);
+/* The index of the first extent that ends behind lblk; count if none does. */
+__u32 dense_extent(const struct e4df_extent *v, __u32 count, __u32 lblk);
 
 /* plan_xattr.c */
 /* Blocks that moving an xattr block changes: itself, its owners' tables. */
@@ -254,15 +286,6 @@ errcode_t choose_place(struct batcher *b, __u32 inode, unsigned int flags,
 errcode_t window_clear(struct batcher *b, __u32 inode,
 		       const struct place *place, errcode_t (*flush)(void *ctx),
 		       void *ctx, int *is_done);
-
-/* The number of blocks that the file has before a logical one. */
-blk64_t window_dense(const struct batcher *b, __u32 inode, __u32 lblk);
-/*
- * Is a used range data of the file, and where it would be if the file's dense
- * position `from` were at start?
- */
-int window_is_in_place(const struct batcher *b, const struct e4df_span *n,
-		       __u32 inode, blk64_t from, blk64_t start);
 
 /* Gives a reserved place back. */
 errcode_t window_abandon(struct batcher *b, const struct place *place);

@@ -7,13 +7,42 @@ errcode_t space_add_free(struct space *space, blk64_t start, blk64_t len)
 {
 	errcode_t err = e4df_spans_insert(&space->free_at, start, len, 0, 0);
 
-	return err ? err : e4df_spans_insert(&space->free_by, len, start, 0, 0);
+	return err || !space->has_by ?
+		       err :
+		       e4df_spans_insert(&space->free_by, len, start, 0, 0);
 }
 
 static void drop_free(struct space *space, blk64_t start, blk64_t len)
 {
 	e4df_spans_erase(&space->free_at, start, len);
+	if (space->has_by)
+		e4df_spans_erase(&space->free_by, len, start);
+}
+
+/* A free range becomes longer or shorter, at either end. */
+static errcode_t resize_free(struct space *space, blk64_t start, blk64_t len,
+			     blk64_t new_start, blk64_t new_len)
+{
+	const struct e4df_span now = { .key = new_start, .len = new_len };
+
+	e4df_spans_replace(&space->free_at, start, len, &now);
+	if (!space->has_by)
+		return 0;
 	e4df_spans_erase(&space->free_by, len, start);
+	return e4df_spans_insert(&space->free_by, new_len, new_start, 0, 0);
+}
+
+errcode_t space_index(struct space *space)
+{
+	const struct e4df_span *n = e4df_spans_ceil(&space->free_at, 0);
+	errcode_t err = 0;
+
+	if (space->has_by)
+		return 0;
+	for (; n && !err; n = e4df_spans_next(&space->free_at, n))
+		err = e4df_spans_insert(&space->free_by, n->len, n->key, 0, 0);
+	space->has_by = 1;
+	return err;
 }
 
 static errcode_t add_file(struct space *space, const struct e4df_map *map,
@@ -58,21 +87,38 @@ errcode_t space_take(struct space *space, blk64_t start, blk64_t len,
 		     __u32 owner, __u32 lblk)
 {
 	const struct e4df_span *n = e4df_spans_floor(&space->free_at, start);
-	blk64_t from, end;
+	blk64_t from, whole, before, after;
 	errcode_t err = 0;
 
 	if (!n || n->key + n->len < start + len)
 		return E4DF_ET_OVERFLOW;
 	from = n->key;
-	end = n->key + n->len;
-	drop_free(space, from, n->len);
-	if (from < start)
-		err = space_add_free(space, from, start - from);
-	if (!err && end > start + len)
-		err = space_add_free(space, start + len, end - start - len);
+	whole = n->len;
+	before = start - from;
+	after = whole - before - len;
+	if (before)
+		err = resize_free(space, from, whole, from, before);
+	else if (after)
+		err = resize_free(space, from, whole, start + len, after);
+	else
+		drop_free(space, from, whole);
+	if (!err && before && after)
+		err = space_add_free(space, start + len, after);
 	space->free_blocks -= len;
 	return err ? err :
 		     e4df_spans_insert(&space->used, start, len, owner, lblk);
+}
+
+/* The rest of a used range, behind its first blocks. */
+static struct e4df_span rest_of(const struct e4df_span *n, blk64_t skip)
+{
+	struct e4df_span rest = *n;
+
+	rest.key += skip;
+	rest.len -= skip;
+	if (n->lblk != LBLK_TREE)
+		rest.lblk += (__u32)skip;
+	return rest;
 }
 
 /* Cuts out the part of one used range that begins at start. */
@@ -80,30 +126,26 @@ static errcode_t cut_one(struct space *space, blk64_t start, blk64_t len,
 			 blk64_t *done)
 {
 	const struct e4df_span *n = e4df_spans_floor(&space->used, start);
-	struct e4df_span whole;
-	errcode_t err = 0;
+	struct e4df_span whole, front, rest;
 
 	if (!n || n->key + n->len <= start)
 		return E4DF_ET_OVERFLOW;
-	whole = *n;
-	if (whole.key + whole.len < start + len)
-		len = whole.key + whole.len - start;
-	e4df_spans_erase(&space->used, whole.key, whole.len);
-	if (whole.key < start)
-		err = e4df_spans_insert(&space->used, whole.key,
-					start - whole.key, whole.owner,
-					whole.lblk);
-	if (!err && whole.key + whole.len > start + len) {
-		blk64_t skip = start + len - whole.key;
-
-		err = e4df_spans_insert(&space->used, start + len,
-					whole.len - skip, whole.owner,
-					whole.lblk == LBLK_TREE ?
-						LBLK_TREE :
-						whole.lblk + (__u32)skip);
-	}
+	whole = front = *n;
+	front.len = start - whole.key;
+	if (len > whole.len - front.len)
+		len = whole.len - front.len;
+	rest = rest_of(&whole, front.len + len);
 	*done = len;
-	return err;
+	if (front.len)
+		e4df_spans_replace(&space->used, whole.key, whole.len, &front);
+	else if (rest.len)
+		e4df_spans_replace(&space->used, whole.key, whole.len, &rest);
+	else
+		e4df_spans_erase(&space->used, whole.key, whole.len);
+	if (!front.len || !rest.len)
+		return 0;
+	return e4df_spans_insert(&space->used, rest.key, rest.len, rest.owner,
+				 rest.lblk);
 }
 
 static errcode_t cut(struct space *space, blk64_t start, blk64_t len)
@@ -132,26 +174,33 @@ errcode_t space_change(struct space *space, blk64_t start, blk64_t len,
 		     e4df_spans_insert(&space->used, start, len, owner, lblk);
 }
 
+/* Blocks that no one uses are free, and one range with free neighbours. */
+static errcode_t join_free(struct space *space, blk64_t start, blk64_t len)
+{
+	const struct e4df_span *n = e4df_spans_floor(&space->free_at, start);
+	const struct e4df_span *behind =
+		n ? e4df_spans_next(&space->free_at, n) :
+		    e4df_spans_ceil(&space->free_at, start);
+	blk64_t more = behind && behind->key == start + len ? behind->len : 0;
+	struct e4df_span left;
+
+	if (!n || n->key + n->len != start)
+		return more ? resize_free(space, start + len, more, start,
+					  len + more) :
+			      space_add_free(space, start, len);
+	left = *n;
+	if (more)
+		drop_free(space, start + len, more);
+	return resize_free(space, left.key, left.len, left.key,
+			   left.len + len + more);
+}
+
 errcode_t space_give(struct space *space, blk64_t start, blk64_t len)
 {
-	const struct e4df_span *n;
 	errcode_t err = cut(space, start, len);
 
-	if (err)
-		return err;
-	space->free_blocks += len;
-	n = e4df_spans_floor(&space->free_at, start);
-	if (n && n->key + n->len == start) {
-		start = n->key;
-		len += n->len;
-		drop_free(space, n->key, n->len);
-	}
-	n = e4df_spans_ceil(&space->free_at, start + len);
-	if (n && n->key == start + len) {
-		len += n->len;
-		drop_free(space, n->key, n->len);
-	}
-	return space_add_free(space, start, len);
+	space->free_blocks += err ? 0 : len;
+	return err ? err : join_free(space, start, len);
 }
 
 const struct e4df_span *space_owner(const struct space *space, blk64_t blk)

@@ -58,20 +58,19 @@ static int is_tree_in_place(const struct batcher *b, const struct slot *slot)
 
 int sweep_is_in_place(const struct batcher *b, const struct slot *slot)
 {
-	const struct file *f = &b->files[slot->inode];
-	const struct e4df_extent *v = batcher_layout(b, slot->inode);
-	blk64_t at = 0, end = (blk64_t)slot->from + slot->len;
+	const struct e4df_extent *e;
+	blk64_t at, end = (blk64_t)slot->from + slot->len;
 
 	if (slot->from == SLOT_TREE)
 		return is_tree_in_place(b, slot);
-	for (__u32 i = 0; i < f->data && at < end; at += v[i++].len) {
-		if (at + v[i].len <= slot->from)
-			continue;
-		/* both as if their file began there */
-		if (v[i].pblk + slot->from != slot->start + at)
-			return 0;
+	/* both as if their file began there */
+	for (e = dense_find(b, slot->inode, slot->from, &at);
+	     e->pblk + slot->from == slot->start + at; e++) {
+		at += e->len;
+		if (at >= end)
+			return 1;
 	}
-	return 1;
+	return 0;
 }
 
 int sweep_is_over(const struct batcher *b, const struct target *t)
@@ -109,7 +108,7 @@ static int is_at_home(const struct batcher *b, const struct slot *slot,
 		      const struct e4df_span *n)
 {
 	return slot->from != SLOT_TREE &&
-	       window_is_in_place(b, n, slot->inode, slot->from, slot->start);
+	       dense_is_in_place(b, n, slot->inode, slot->from, slot->start);
 }
 
 /* Blocks in a slot that must go elsewhere; what is given up does already. */
@@ -372,10 +371,9 @@ static errcode_t move_whole(struct sweep *s, __u32 inode, int *is_moved)
 	return window_settle(b, inode, &place);
 }
 
-/* A range of a file moves to a free place. */
+/* A range of a file moves into the window, or out of it to a free place. */
 static errcode_t move_piece(struct sweep *s, __u32 inode, __u32 lblk,
-			    blk64_t from, blk64_t to, __u32 len,
-			    int is_reserved)
+			    blk64_t from, blk64_t to, __u32 len, int is_out)
 {
 	struct batcher *b = s->b;
 	struct e4df_extent old = { .pblk = from & E4DF_PBLK_MAX,
@@ -387,10 +385,11 @@ static errcode_t move_piece(struct sweep *s, __u32 inode, __u32 lblk,
 	errcode_t err = batcher_touch(b, inode);
 
 	if (!err)
-		err = batcher_take(b, inode, &now);
+		err = is_out ? batcher_take(b, inode, &now) :
+			       batcher_occupy(b, inode, &now);
 	if (!err)
 		err = batcher_edit(b, inode, lblk, len, &now, 1);
-	return err ? err : batcher_vacate(b, inode, &old, is_reserved);
+	return err ? err : batcher_vacate(b, inode, &old, is_out);
 }
 
 /* Gets a piece of a file out of the window; *len is how much of it. */
@@ -463,7 +462,7 @@ static errcode_t evacuate(struct sweep *s, const struct e4df_span *n,
 	}
 	if (n->lblk == LBLK_TREE)
 		return move_tree(s, owner, at, next);
-	dense = window_dense(s->b, owner, lblk);
+	dense = dense_of(s->b, owner, lblk);
 	slot = target_find(s->target, owner, dense);
 	if (slot && len > slot->from + slot->len - dense)
 		len = slot->from + slot->len - dense;
@@ -528,17 +527,6 @@ static errcode_t settle_whole(struct sweep *s, const struct slot *w,
 	return err || !has_room ? err : window_settle(s->b, w->inode, &place);
 }
 
-/* The extent that holds a dense position, and where it begins. */
-static const struct e4df_extent *
-find_dense(const struct batcher *b, __u32 inode, blk64_t dense, blk64_t *begin)
-{
-	const struct e4df_extent *v = batcher_layout(b, inode);
-
-	for (*begin = 0; *begin + v->len <= dense; v++)
-		*begin += v->len;
-	return v;
-}
-
 /* Moves a part of a file into its part of the window, extent by extent. */
 static errcode_t settle_part(struct sweep *s, const struct slot *w)
 {
@@ -549,7 +537,7 @@ static errcode_t settle_part(struct sweep *s, const struct slot *w)
 	while (done < w->len && !err && !s->is_stuck) {
 		blk64_t begin, to = w->start + done;
 		const struct e4df_extent *e =
-			find_dense(b, w->inode, w->from + done, &begin);
+			dense_find(b, w->inode, w->from + done, &begin);
 		__u32 skip = (__u32)(w->from + done - begin);
 		__u32 len = e->len - skip, lblk = e->lblk + skip;
 		blk64_t at = e->pblk + skip;
@@ -562,8 +550,6 @@ static errcode_t settle_part(struct sweep *s, const struct slot *w)
 			continue;
 		err = make_room(s, w->inode, len, 0, 3, &has_room);
 		s->is_stuck = !has_room;
-		if (!err && has_room)
-			err = space_give(&b->space, to, len);
 		if (!err && has_room)
 			err = move_piece(s, w->inode, lblk, at, to, len, 0);
 	}

@@ -204,6 +204,8 @@ static errcode_t list_parts(struct whole *w)
 		else
 			err = stay(w, i);
 	}
+	if (!err)
+		err = space_index(&w->holes);
 	if (w->count)
 		qsort(w->parts, w->count, sizeof(*w->parts), compare_parts);
 	return err;
@@ -225,7 +227,7 @@ static blk64_t cost_of(const struct batcher *b, const struct part *part,
 
 		if (at < n->key)
 			at = n->key;
-		if (window_is_in_place(b, n, part->inode, part->from, start))
+		if (dense_is_in_place(b, n, part->inode, part->from, start))
 			cost -= 2 * (stop - at);
 		else
 			cost += stop - at;

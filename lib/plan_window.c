@@ -47,6 +47,8 @@ static errcode_t displace_piece(struct clearing *c, __u32 inode, __u32 lblk,
 	__u32 done = 0;
 	errcode_t err = batcher_touch(b, inode);
 
+	if (!err)
+		err = space_index(&b->space);
 	while (!err && done < len) {
 		blk64_t start, gap;
 
@@ -153,23 +155,6 @@ static errcode_t displace_owner(struct clearing *c, __u32 owner, blk64_t at,
 	return 0;
 }
 
-blk64_t window_dense(const struct batcher *b, __u32 inode, __u32 lblk)
-{
-	const struct e4df_extent *v = batcher_layout(b, inode);
-	blk64_t sum = 0;
-
-	while (v->lblk + (blk64_t)v->len <= lblk)
-		sum += (v++)->len;
-	return sum + (lblk - v->lblk);
-}
-
-int window_is_in_place(const struct batcher *b, const struct e4df_span *n,
-		       __u32 inode, blk64_t from, blk64_t start)
-{
-	return n->owner == inode && n->lblk != LBLK_TREE &&
-	       n->key + from == start + window_dense(b, inode, n->lblk);
-}
-
 /* Gets one used range, or the part of it in [at, end), out of the way. */
 static errcode_t clear_range(struct clearing *c, const struct e4df_span *n,
 			     blk64_t at, blk64_t end, blk64_t from,
@@ -199,8 +184,7 @@ static errcode_t clear_range(struct clearing *c, const struct e4df_span *n,
 			err = batcher_displace_tree(b, owner, at);
 		return err;
 	}
-	if (owner == c->inode &&
-	    window_dense(b, owner, lblk) - from + start == at)
+	if (owner == c->inode && dense_of(b, owner, lblk) - from + start == at)
 		return 0; /* stays */
 	*next = at;
 	if (owner != c->inode) {
@@ -385,21 +369,18 @@ static errcode_t occupy(struct batcher *b, __u32 inode,
 
 		if (n && n->key + n->len < stop)
 			stop = n->key + n->len;
-		if (n && n->owner == OWNER_RESERVED) {
-			err = space_give(&b->space, at, stop - at);
-			n = NULL;
-		} else if (n && n->owner != inode) {
-			return E4DF_ET_OVERFLOW;
-		} else if (!n) {
-			const struct e4df_span *next =
-				e4df_spans_ceil(&b->space.used, at);
-
-			if (next && next->key < stop)
-				stop = next->key;
-		}
-		part.len = (__u32)(stop - at);
-		if (!err && !n)
+		if (!n) {
+			n = e4df_spans_ceil(&b->space.used, at);
+			if (n && n->key < stop)
+				stop = n->key;
+			part.len = (__u32)(stop - at);
 			err = batcher_take(b, inode, &part);
+		} else if (n->owner == OWNER_RESERVED) {
+			part.len = (__u32)(stop - at);
+			err = batcher_occupy(b, inode, &part);
+		} else if (n->owner != inode) {
+			err = E4DF_ET_OVERFLOW;
+		}
 		at = stop;
 	}
 	return err;

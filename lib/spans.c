@@ -11,6 +11,7 @@ enum {
 	LEAF = 64,  /* ranges in a leaf */
 	INNER = 64, /* children of an inner node */
 	JOIN = 48,  /* neighbours that have no more are made one */
+	MOST_LEVELS = 16,
 };
 
 struct leaf {
@@ -425,6 +426,60 @@ void e4df_spans_erase(struct e4df_spans *set, blk64_t key, blk64_t len)
 		set->height--;
 	}
 	set->count--;
+}
+
+/* -- replace ------------------------------------------------------------ */
+
+/* Which child of a node holds a range, and the edge to it. */
+struct step {
+	struct inner *inner;
+	__u32 at;
+};
+
+/*
+ * Moves the bounds on both sides of a child so that its range may become
+ * `now`, which no other range lies before or behind.
+ */
+static void move_bounds(const struct step *step, const struct e4df_span *now)
+{
+	struct edge *edge = &step->inner->v[step->at];
+
+	if (is_before(now->key, now->len, edge->key, edge->len)) {
+		edge->key = now->key;
+		edge->len = now->len;
+	}
+	if (step->at + 1 < step->inner->count &&
+	    !is_before(now->key, now->len, edge[1].key, edge[1].len)) {
+		edge[1].key = now->key;
+		edge[1].len = now->len + 1;
+	}
+}
+
+void e4df_spans_replace(struct e4df_spans *set, blk64_t key, blk64_t len,
+			const struct e4df_span *now)
+{
+	struct step path[MOST_LEVELS];
+	__u32 node = set->root;
+	struct leaf *leaf;
+
+	for (unsigned int level = set->height; level; level--) {
+		struct step *step = &path[level - 1];
+
+		step->inner = inner_of(set, node);
+		step->at = rank_in_inner(step->inner, key, len);
+		node = step->inner->v[step->at].child;
+		move_bounds(step, now);
+	}
+	leaf = leaf_of(set, node);
+	leaf->v[rank_in_leaf(leaf, key, len)] = *now;
+	for (unsigned int level = 0; level < set->height; level++) {
+		struct edge *edge = &path[level].inner->v[path[level].at];
+
+		if (now->len >= edge->longest)
+			edge->longest = now->len;
+		else if (edge->longest == len)
+			edge->longest = measure(set, level, edge->child);
+	}
 }
 
 /* -- queries ------------------------------------------------------------ */

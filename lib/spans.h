@@ -56,8 +56,15 @@ int e4df_spans_change(struct e4df_spans *set, blk64_t key, blk64_t len,
 		      __u32 owner, __u32 lblk);
 
 /*
+ * The range (key, len), which must be there, becomes another one.  No other
+ * may lie between the two.
+ */
+void e4df_spans_replace(struct e4df_spans *set, blk64_t key, blk64_t len,
+			const struct e4df_span *now);
+
+/*
  * Queries return NULL where there is none; what they return is valid until
- * the next insert or erase.
+ * the next insert, erase or replace.
  */
 
 /* The last range with a key of at most `key`. */

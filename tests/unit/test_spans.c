@@ -125,6 +125,32 @@ static void change(struct e4df_spans *set, struct model *m, blk64_t key,
 			 is_there);
 }
 
+/* A range becomes another between its neighbours: often as far as it can. */
+static void replace(struct e4df_spans *set, struct model *m, struct prng *rng,
+		    unsigned int lens)
+{
+	unsigned int at = pick(rng, m->count);
+	struct item *item = &m->v[at];
+	blk64_t lo = at ? item[-1].key : 0;
+	blk64_t hi = at + 1 < m->count ? item[1].key : item->key + 9;
+	struct e4df_span now = {
+		.key = lo + pick(rng, (unsigned int)(hi - lo) + 1),
+		.len = 1 + pick(rng, lens),
+		.owner = (__u32)prng_next(rng),
+		.lblk = at,
+	};
+
+	if (chance(rng, 60))
+		now.key = chance(rng, 50) ? hi : lo;
+	if ((at && !is_before(&item[-1], now.key, now.len)) ||
+	    (at + 1 < m->count &&
+	     !is_before(&(struct item){ now.key, now.len, 0, 0 }, item[1].key,
+			item[1].len)))
+		return;
+	e4df_spans_replace(set, item->key, item->len, &now);
+	*item = (struct item){ now.key, now.len, now.owner, now.lblk };
+}
+
 /* From end to end, by the neighbours alone. */
 static void check_walk(const struct e4df_spans *set, const struct model *m)
 {
@@ -173,6 +199,8 @@ static void churn(const struct way *way)
 			item = m->v[pick(&rng, m->count)]; /* to be erased */
 		toggle(&set, m, &item);
 		change(&set, m, item.key, item.len + pick(&rng, 2), i);
+		if (m->count && i % 3)
+			replace(&set, m, &rng, way->lens);
 		check_queries(&set, m, pick(&rng, way->keys + 2),
 			      pick(&rng, way->lens + 2));
 		if (i % 64 == 0)

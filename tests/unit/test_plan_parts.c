@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the planner looks up beside the same, counted from one end to the
+ * other.
+ */
+#include "plan_layout.h"
+
+#include <stdlib.h>
+
+#include "unit.h"
+
+enum { MOST = 200 }; /* extents of a file */
+
+struct world {
+	struct e4df_map *map; /* (owned) of one file */
+	struct e4df_policy policy;
+	struct batcher b;
+	blk64_t blocks;
+};
+
+/* A file whose extents are in no order, one in `holes` behind a hole. */
+static void begin(struct world *w, struct prng *rng, __u32 count,
+		  unsigned int holes)
+{
+	const struct e4df_geometry g = {
+		.blocks = 1 << 20,
+		.block_size = 4096,
+		.blocks_per_group = 32768,
+		.inodes_per_group = 2048,
+		.inodes_per_block = 16,
+		.descs_per_block = 64,
+		.groups = 32,
+		.groups_per_flex = 16,
+	};
+	struct e4df_runs fixed = E4DF_RUNS_INIT, unused = E4DF_RUNS_INIT;
+	struct e4df_extent e[MOST];
+	__u32 lblk = 0, index;
+
+	*w = (struct world){ .map = NULL };
+	for (__u32 i = 0; i < count; i++) {
+		__u32 len = 1 + pick(rng, 5);
+
+		if (holes && !pick(rng, holes))
+			lblk += 1 + pick(rng, 1000);
+		e[i] = (struct e4df_extent){
+			.pblk = (1 + 16 * (blk64_t)(i ^ 5)) & E4DF_PBLK_MAX,
+			.lblk = lblk,
+			.len = len,
+		};
+		lblk += len;
+		w->blocks += len;
+	}
+	assert_int_equal(e4df_map_new(&g, &w->map), 0);
+	assert_int_equal(e4df_map_add_inode(w->map, 12, E4DF_REGULAR,
+					    E4DF_MOVABLE, &index),
+			 0);
+	assert_int_equal(e4df_map_set_extents(w->map, index, e, count, 0), 0);
+	assert_int_equal(e4df_runs_push(&fixed, 0, 1), 0);
+	assert_int_equal(e4df_runs_push(&unused, 1 << 16, 1 << 16), 0);
+	assert_int_equal(e4df_map_finish(w->map, &fixed, &unused), 0);
+	assert_int_equal(batcher_init(&w->b, w->map, &w->policy), 0);
+}
+
+static void end(struct world *w)
+{
+	batcher_release(&w->b);
+	e4df_map_free(w->map);
+}
+
+/* Every block, from the first extent on. */
+static void check_dense(const struct world *w)
+{
+	const struct e4df_extent *e = batcher_layout(&w->b, 0);
+	blk64_t at = 0, begin;
+
+	for (__u32 i = 0; i < w->b.files[0].data; at += e[i++].len)
+		for (__u32 k = 0; k < e[i].len; k++) {
+			struct e4df_span span = { .key = e[i].pblk + k,
+						  .lblk = e[i].lblk + k };
+
+			assert_int_equal(dense_of(&w->b, 0, e[i].lblk + k),
+					 at + k);
+			assert_ptr_equal(dense_find(&w->b, 0, (__u32)at + k,
+						    &begin),
+					 &e[i]);
+			assert_int_equal(begin, at);
+			assert_true(dense_is_in_place(&w->b, &span, 0, at,
+						      e[i].pblk));
+			assert_false(dense_is_in_place(&w->b, &span, 0, at,
+						       e[i].pblk + 1));
+		}
+	assert_int_equal(at, w->blocks);
+}
+
+/* Halves of extents go elsewhere, and what is mapped stays the same. */
+static void tear(struct world *w, struct prng *rng)
+{
+	assert_int_equal(batcher_touch(&w->b, 0), 0);
+	for (unsigned int n = 0; n < 100; n++) {
+		const struct file *f = &w->b.files[0];
+		const struct e4df_extent *e = &f->v[pick(rng, f->data)];
+		__u32 len = (e->len + 1) / 2;
+		struct e4df_extent piece = {
+			.pblk = ((1 << 16) + 16 * n) & E4DF_PBLK_MAX,
+			.lblk = e->lblk,
+			.len = len,
+		};
+
+		assert_int_equal(
+			batcher_edit(&w->b, 0, e->lblk, len, &piece, 1), 0);
+	}
+}
+
+static void positions(void **state)
+{
+	struct prng rng = { 1 };
+
+	(void)state;
+	for (unsigned int holes = 0; holes < 8; holes++)
+		for (__u32 count = 1; count <= MOST; count += 1 + count / 2) {
+			struct world w;
+
+			begin(&w, &rng, count, holes);
+			check_dense(&w);
+			tear(&w, &rng);
+			check_dense(&w);
+			end(&w);
+		}
+}
+
+static const struct slot *search(const struct target *t, __u32 inode,
+				 blk64_t dense)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (t->v[i].inode == inode &&
+		    (t->v[i].from == SLOT_TREE ?
+			     dense == SLOT_TREE :
+			     dense >= t->v[i].from &&
+				     dense < t->v[i].from + t->v[i].len))
+			return &t->v[i];
+	return NULL;
+}
+
+/* Files with no slot to many, with gaps, trees, and in any order. */
+static void slots(void **state)
+{
+	struct prng rng = { 2 };
+	__u32 first[20] = { 0 };
+	struct target t = { .first = first };
+
+	(void)state;
+	for (__u32 k = 0; k < 19; k++) {
+		__u32 inode = k * 7 % 19, from = pick(&rng, 3);
+
+		for (unsigned int n = pick(&rng, k + 1); n; n--) {
+			__u32 len = 1 + pick(&rng, 3);
+
+			assert_int_equal(target_add(&t, inode, from, 1, len),
+					 0);
+			from += len + pick(&rng, 2);
+		}
+		if (chance(&rng, 50))
+			assert_int_equal(target_add(&t, inode, SLOT_TREE, 1, 1),
+					 0);
+	}
+	for (__u32 inode = 0; inode < 20; inode++) {
+		for (blk64_t dense = 0; dense < 100; dense++)
+			assert_ptr_equal(target_find(&t, inode, dense),
+					 search(&t, inode, dense));
+		assert_ptr_equal(target_find(&t, inode, SLOT_TREE),
+				 search(&t, inode, SLOT_TREE));
+	}
+	free(t.v);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(positions),
+		cmocka_unit_test(slots),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
