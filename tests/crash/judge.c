@@ -402,6 +402,8 @@ static const char *recover(struct judge *j, enum judge_recovery how)
 {
 	const char *reason;
 
+	if (!j->options->is_ordered && sum_files(j) != j->files)
+		return "unrecovered, the files are not what they were";
 	if (!j->options->is_ordered)
 		return how == JUDGE_MOUNT ? recover_by_mount(j) :
 					    recover_by_e2fsck(j);

@@ -2,9 +2,10 @@
 /*
  * judge - is what a crash has left what was promised?
  *
- * JOURNALED: recovery is that of the stock tools: `e2fsck -p -E journal_only'
- * (-p and not -y: that is what runs at boot, and where -y asks, -p gives up),
- * or a mount by the kernel.
+ * JOURNALED: before any recovery the digest of all files is what it was, for
+ * readers that ignore the journal.  Recovery is that of the stock tools:
+ * `e2fsck -p -E journal_only' (-p and not -y: that is what runs at boot, and
+ * where -y asks, -p gives up), or a mount by the kernel.
  *
  * ORDERED: before any repair the digest of all files is what it was, no block
  * of them is marked as free, and, for the states that are mounted, what the
