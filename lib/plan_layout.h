@@ -9,6 +9,7 @@
  *	plan_tight.c	which end is the nearest, and what is large there
  *	plan_close.c	for E4DF_OPTIMIZE: what is nearly in order, with less
  *	plan_sweep.c	the batches that lead there
+ *	plan_home.c	whether what is in the way can go to its own place
  *
  * Units are the batcher's.
  */
@@ -59,6 +60,20 @@ errcode_t pack_tree(const struct batcher *b, __u32 inode, __u32 *ret);
 errcode_t pack_files(struct target *t, const struct batcher *b,
 		     const __u32 *files, __u32 count,
 		     const struct e4df_runs *ranges);
+
+/* plan_home.c */
+
+/*
+ * How much, from its start on, can be written to in this batch: it is free, or
+ * was when a window reserved it.
+ */
+blk64_t home_part(const struct batcher *b, blk64_t at, blk64_t len);
+/*
+ * Blocks in [at, end) of a used range that cannot go to their slots now, and
+ * would move twice.
+ */
+blk64_t home_missing(const struct batcher *b, const struct target *t,
+		     const struct e4df_span *n, blk64_t at, blk64_t end);
 
 /* plan_sweep.c */
 

@@ -30,6 +30,8 @@
 #define OWNER_FILES    0xfffffff0U /* below: an index into the map */
 
 #define LBLK_TREE UINT32_MAX /* a mapping block, not data */
+/* Reserved when it was free, so that this batch can write to it. */
+#define LBLK_OPEN LBLK_TREE
 
 /* Physical space.  Fixed blocks are in neither set. */
 struct space {

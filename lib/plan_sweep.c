@@ -6,16 +6,13 @@
 
 #include "e4df_err.h"
 
-#define FREE_SHARE  2	  /* of the free blocks, for what is in the way */
-#define BATCH_SHARE 2	  /* of a batch's data */
-#define CLEAN_SHARE 2	  /* of a window: enough clean, or not clean, slots */
-#define CHOICES	    65536 /* slots that are compared for a window */
-#define LIST_SHARE  16	  /* of them, after which they are compared anew */
+#define CHOICES	   65536 /* slots that are compared for a window */
+#define LIST_SHARE 16	 /* of them, after which they are compared anew */
 
 /*
- * A window is the next slots, in the order of their places, that are not in
- * place yet.  Its ranges are reserved, what else is there moves out, and with
- * a batch of its own the files move in.
+ * A window is slots that are not in place yet.  Its ranges are reserved, what
+ * else is there moves out, and with the next batch the files move in.  That
+ * batch also clears the next window.
  */
 struct sweep {
 	struct batcher *b;
@@ -111,22 +108,35 @@ static int is_at_home(const struct batcher *b, const struct slot *slot,
 	       dense_is_in_place(b, n, slot->inode, slot->from, slot->start);
 }
 
-/* Blocks in a slot that must go elsewhere; what is given up does already. */
-static blk64_t count_foreign(const struct batcher *b, const struct slot *slot)
+/* What a slot costs that could be next. */
+struct choice {
+	blk64_t foreign; /* blocks in it that must go elsewhere */
+	blk64_t missing; /* of these, to no place of their own */
+	blk64_t len;
+	size_t todo;
+	__u32 inode;
+};
+
+/* What is given up does go elsewhere already. */
+static void count_foreign(const struct sweep *s, const struct slot *slot,
+			  struct choice *c)
 {
-	blk64_t at = slot->start, end = at + slot->len, sum = 0;
+	const struct batcher *b = s->b;
+	blk64_t at = slot->start, end = at + slot->len;
 	const struct e4df_span *n = space_next(&b->space, at);
 
+	c->foreign = c->missing = 0;
 	while (n && n->key < end) {
 		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
 
 		if (at < n->key)
 			at = n->key;
-		if (n->owner != OWNER_PENDING && !is_at_home(b, slot, n))
-			sum += stop - at;
+		if (n->owner != OWNER_PENDING && !is_at_home(b, slot, n)) {
+			c->foreign += stop - at;
+			c->missing += home_missing(b, s->target, n, at, stop);
+		}
 		n = e4df_spans_next(&b->space.used, n);
 	}
-	return sum;
 }
 
 static errcode_t add_part(struct sweep *s, const struct slot *slot, __u32 skip,
@@ -171,23 +181,20 @@ static errcode_t add_slot(struct sweep *s, size_t i, blk64_t most, blk64_t *sum)
 	return err;
 }
 
-/* What a slot costs that could be next. */
-struct choice {
-	blk64_t foreign;
-	blk64_t len;
-	size_t todo;
-	__u32 inode;
-};
-
 /*
- * The smallest share of foreign blocks; where there are none by inode, as
- * neighbours share the blocks that are changed with them; then by place.
+ * The smallest share of blocks that would move twice, then of foreign ones;
+ * where there are none by inode, as neighbours share the blocks that are
+ * changed with them; then by place.
  */
 static int compare_choices(const void *a, const void *b)
 {
 	const struct choice *x = a, *y = b;
-	blk64_t p = x->foreign * y->len, q = y->foreign * x->len;
+	blk64_t p = x->missing * y->len, q = y->missing * x->len;
 
+	if (p == q) {
+		p = x->foreign * y->len;
+		q = y->foreign * x->len;
+	}
 	if (p != q)
 		return p < q ? -1 : 1;
 	if (!x->foreign && x->inode != y->inode)
@@ -211,12 +218,12 @@ static void list_choices(struct sweep *s)
 			s->todo[i] = NULL;
 			continue;
 		}
-		s->choices[n++] = (struct choice){
-			count_foreign(s->b, slot),
-			slot->len,
-			i,
-			slot->inode,
+		s->choices[n] = (struct choice){
+			.len = slot->len,
+			.todo = i,
+			.inode = slot->inode,
 		};
+		count_foreign(s, slot, &s->choices[n++]);
 	}
 	if (n)
 		qsort(s->choices, n, sizeof(*s->choices), compare_choices);
@@ -239,7 +246,7 @@ static struct choice *next_choice(struct sweep *s, int *may_list)
 			    s->choice * LIST_SHARE > s->choice_count)
 				break;
 			if (slot && !sweep_is_in_place(s->b, slot)) {
-				c->foreign = count_foreign(s->b, slot);
+				count_foreign(s, slot, c);
 				return c;
 			}
 			s->todo[c->todo] = NULL;
@@ -253,15 +260,16 @@ static struct choice *next_choice(struct sweep *s, int *may_list)
 }
 
 /*
- * The slots with the least in their way.  If a good part of a window is free
- * already, that is enough: nothing then has to move twice.
+ * The slots with the least in their way.  The more a batch moves, the fewer
+ * inodes are changed again by the next one; but a window of many slots from
+ * which something would move twice writes more.  What moves out and what moves
+ * in share a batch, which is full with three quarters of it for the latter.
  */
 static errcode_t choose_window(struct sweep *s)
 {
 	struct batcher *b = s->b;
-	blk64_t most = b->policy->batch_blocks / BATCH_SHARE, dirty = 0,
-		sum = 0;
-	blk64_t foreign = 0, whole;
+	blk64_t most = b->policy->batch_blocks - b->policy->batch_blocks / 4;
+	blk64_t foreign = 0, dirty = 0, sum = 0, whole = most;
 	blk64_t room = b->space.free_blocks > b->promised ?
 			       b->space.free_blocks - b->promised :
 			       0;
@@ -269,10 +277,9 @@ static errcode_t choose_window(struct sweep *s)
 	struct choice *c;
 	errcode_t err = 0;
 
-	whole = most;
 	if (most > room - room / 4)
 		most = room - room / 4; /* mapping blocks need some, too */
-	room /= FREE_SHARE; /* what is in the way must go elsewhere first */
+	room -= room / 3; /* what is in the way must go elsewhere first */
 	if (room > most)
 		room = most;
 	s->window_count = 0;
@@ -284,14 +291,14 @@ static errcode_t choose_window(struct sweep *s)
 		if (!sum && c->foreign <= room)
 			limit = whole;
 
-		if (sum && (sum >= limit || foreign + c->foreign > room))
+		if (sum &&
+		    (sum + c->len > limit || foreign + c->foreign > room))
 			break;
-		if (c->foreign &&
-		    (sum - dirty >= (s->is_patient ? 1 : room / CLEAN_SHARE) ||
-		     dirty > room / CLEAN_SHARE))
+		if (c->missing &&
+		    (sum - dirty >= (s->is_patient ? 1 : room) || dirty > room))
 			break;
 		foreign += c->foreign;
-		if (c->foreign)
+		if (c->missing)
 			dirty += c->len;
 		s->choice++;
 		err = add_slot(s, c->todo, limit, &sum);
@@ -300,7 +307,10 @@ static errcode_t choose_window(struct sweep *s)
 	return err;
 }
 
-/* Free blocks of the window become reserved, but for what trees may need. */
+/*
+ * Free blocks of the window become reserved, but for what trees may need; they
+ * remain open to what has its own place there.
+ */
 static errcode_t reserve(struct sweep *s, blk64_t at, blk64_t end)
 {
 	struct batcher *b = s->b;
@@ -327,7 +337,7 @@ static errcode_t reserve(struct sweep *s, blk64_t at, blk64_t end)
 		}
 		if (!err && !s->is_stuck && at < stop)
 			err = space_take(&b->space, at, stop - at,
-					 OWNER_RESERVED, 0);
+					 OWNER_RESERVED, LBLK_OPEN);
 		at = stop;
 	}
 	return err;
@@ -347,7 +357,7 @@ static int find_home(const struct sweep *s, __u32 inode, struct place *place)
 				       &place->piece[0].start);
 	place->piece[0].start = slot->start;
 	if (slot->len == blocks &&
-	    space_free_part(space, slot->start, blocks) == blocks)
+	    home_part(s->b, slot->start, blocks) == blocks)
 		return 1;
 	return space_find_last(space, blocks, &place->piece[0].start);
 }
@@ -408,8 +418,7 @@ static errcode_t move_out(struct sweep *s, __u32 inode, __u32 lblk, blk64_t at,
 	}
 	if (slot) {
 		to = slot->start + (dense - slot->from);
-		part = space_free_part(&b->space, to,
-				       slot->from + slot->len - dense);
+		part = home_part(b, to, slot->from + slot->len - dense);
 	}
 	if (!part && !space_find_rear(&b->space, *len, &to, &part)) {
 		s->is_stuck = 1;
@@ -417,7 +426,9 @@ static errcode_t move_out(struct sweep *s, __u32 inode, __u32 lblk, blk64_t at,
 	}
 	if (part < *len)
 		*len = part;
-	return move_piece(s, inode, lblk, at, to, (__u32)*len, 1);
+	if (space_owner(&b->space, to))
+		err = space_give(&b->space, to, *len);
+	return err ? err : move_piece(s, inode, lblk, at, to, (__u32)*len, 1);
 }
 
 static errcode_t move_tree(struct sweep *s, __u32 inode, blk64_t at,
