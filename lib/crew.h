@@ -23,8 +23,8 @@ struct e4df_transfer {
 	int fd; /* (borrowed) */
 	int is_write;
 	uint64_t offset; /* bytes, in fd */
-	size_t bytes;
-	void *buf; /* (borrowed) NULL: the thread's own, for `then` */
+	size_t bytes;	 /* 0: nothing but `then` */
+	void *buf;	 /* (borrowed) NULL: the thread's own, for `then` */
 	void (*then)(struct e4df_transfer *t, const void *data); /* behind a
 					* read that went well; or NULL */
 	void *ctx; /* (borrowed) for `then` */

@@ -203,3 +203,24 @@ errcode_t e4df_namespace_sort(ext2_filsys fs, struct ns_batch *b)
 		turn_ties(fs, b->rules, b->raw, b->raw_count);
 	return err;
 }
+
+static void run_sort(struct e4df_transfer *job, const void *data)
+{
+	struct ns_batch *b = job->ctx;
+
+	(void)data;
+	b->err = e4df_namespace_sort(b->fs, b);
+}
+
+/* It changes nothing but the batch: fs and its superblock are only read. */
+void e4df_namespace_start_sort(struct e4df_crew *crew, ext2_filsys fs,
+			       struct ns_batch *b)
+{
+	b->fs = fs;
+	b->job = (struct e4df_transfer){
+		.fd = -1,
+		.then = run_sort,
+		.ctx = b,
+	};
+	e4df_crew_add(crew, &b->job);
+}

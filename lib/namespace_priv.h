@@ -5,12 +5,14 @@
  *	namespace.c		paths, and what they resolve to
  *	namespace_read.c	directories, in batches, in physical order
  *	namespace_hash.c	the order of readdir
+ *	namespace_keep.c	what is kept of a batch
  *	namespace_walk.c	from the root down: patterns
  *	namespace_order.c	the order of a reader
  */
 #ifndef E4DF_NAMESPACE_PRIV_H
 #define E4DF_NAMESPACE_PRIV_H
 
+#include "crew.h"
 #include "namespace.h"
 #include "spans.h"
 
@@ -112,6 +114,10 @@ struct ns_batch {
 	size_t raw_count, raw_alloc;
 	char *pool; /* (owned) */
 	size_t pool_size, pool_alloc;
+	/* While a thread sorts it. */
+	ext2_filsys fs;		  /* (borrowed) */
+	struct e4df_transfer job; /* of no bytes */
+	errcode_t err;		  /* what became of it */
 };
 
 /*
@@ -119,6 +125,24 @@ struct ns_batch {
  * Returns ENOMEM.
  */
 errcode_t e4df_namespace_sort(ext2_filsys fs, struct ns_batch *b);
+
+/* The same by a thread, which has the batch until b->job has been awaited. */
+void e4df_namespace_start_sort(struct e4df_crew *crew, ext2_filsys fs,
+			       struct ns_batch *b);
+
+/* Inodes of which the names are kept. */
+struct ns_wanted {
+	const ext2_ino_t *v; /* (borrowed) */
+	size_t count;
+};
+
+/*
+ * Appends the directories of a sorted batch and their entries, and empties it.
+ * Returns ENOMEM or E4DF_ET_OVERFLOW.
+ */
+errcode_t e4df_namespace_keep(struct e4df_namespace *ns,
+			      const struct ns_wanted *wanted,
+			      struct ns_batch *b);
 
 /* A walk down the tree; each name comes once, each directory is entered once. */
 struct ns_frame {

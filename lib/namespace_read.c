@@ -7,10 +7,11 @@
 
 #include "e4df_err.h"
 
-#define BATCH_BYTES (1 << 20)  /* of directories, sorted together */
-#define READ_BYTES  (1 << 20)  /* one read at most */
-#define GAP_BYTES   (64 << 10) /* read through, not around */
-#define MIN_ENTRY   8	       /* bytes of an entry without a name */
+#define BATCH_BYTES (512 << 10) /* of directories, sorted together */
+#define AHEAD	    16		/* batches, announced ahead */
+#define READ_BYTES  (1 << 20)	/* one read at most */
+#define GAP_BYTES   (64 << 10)	/* read through, not around */
+#define MIN_ENTRY   8		/* bytes of an entry without a name */
 
 /* A directory still to be read. */
 struct waiting {
@@ -31,8 +32,7 @@ struct reader {
 	ext2_filsys fs;		   /* (borrowed) */
 	struct e4df_gate *gate;	   /* (borrowed) */
 	const struct e4df_sink *sink;
-	const ext2_ino_t *wanted; /* (borrowed) */
-	size_t wanted_count;
+	struct ns_wanted wanted;
 	/* Mutable. */
 	struct e4df_spans inlined; /* directories within their inodes */
 	char *buf;		   /* (owned) READ_BYTES or a block */
@@ -40,7 +40,11 @@ struct reader {
 	/* What is read together. */
 	struct part *parts; /* (owned) */
 	size_t part_count, part_alloc;
-	struct ns_batch batch;
+	struct ns_batch batches[2];
+	struct ns_batch *batch;	 /* the one that is read, and */
+	struct ns_batch *sorted; /* the one before, by the thread */
+	struct e4df_crew *crew;	 /* (owned) that thread; NULL at first */
+	struct e4df_range ahead; /* to be announced, as one */
 };
 
 /*
@@ -174,7 +178,7 @@ static errcode_t add_raw(struct reader *r, const struct ext2_dir_entry *dirent,
 			 unsigned int rec_len, const struct part *part,
 			 unsigned int offset)
 {
-	struct ns_batch *b = &r->batch;
+	struct ns_batch *b = r->batch;
 	struct ns_rule *rule = &b->rules[part->dir];
 	unsigned int len = (unsigned int)ext2fs_dirent_name_len(dirent);
 	struct ns_raw raw = {
@@ -216,7 +220,7 @@ static errcode_t read_block(struct reader *r, const struct part *part,
 	errcode_t err = e4df_event_check(r->sink);
 
 	if (!part->lblk)
-		e4df_namespace_look_at_root(r->fs, &r->batch.rules[part->dir],
+		e4df_namespace_look_at_root(r->fs, &r->batch->rules[part->dir],
 					    block);
 	while (at + MIN_ENTRY <= bs && !err) {
 		struct ext2_dir_entry *dirent = (void *)(block + at);
@@ -286,12 +290,6 @@ static errcode_t read_batch(struct reader *r)
 	if (r->part_count)
 		qsort(r->parts, r->part_count, sizeof(*r->parts),
 		      compare_parts);
-	for (size_t i = 0; i < r->part_count; i = end) {
-		end = read_end(r, i);
-		e4df_gate_prefetch(r->gate, r->parts[i].pblk,
-				   r->parts[end - 1].pblk - r->parts[i].pblk +
-					   1);
-	}
 	for (size_t i = 0; i < r->part_count && !err; i = end) {
 		end = read_end(r, i);
 		err = e4df_event_check(r->sink);
@@ -301,105 +299,52 @@ static errcode_t read_batch(struct reader *r)
 	return err;
 }
 
-/* Is the name of what has this index to be kept? */
-static int is_kept(const struct reader *r, __u32 index)
+static errcode_t keep_batch(struct reader *r, struct ns_batch *b)
 {
-	const struct e4df_namespace *ns = r->ns;
-	ext2_ino_t ino;
-
-	if (ns->flags & E4DF_NAMESPACE_ALL || index >= ns->count ||
-	    e4df_map_inode(ns->map, index)->kind == E4DF_DIRECTORY)
-		return 1;
-	ino = e4df_map_inode(ns->map, index)->ino;
-	for (size_t i = 0; i < r->wanted_count; i++)
-		if (r->wanted[i] == ino)
-			return 1;
-	return 0;
-}
-
-static errcode_t keep_name(struct reader *r, __u32 entry, const char *raw)
-{
-	struct e4df_namespace *ns = r->ns;
-	size_t len = (unsigned char)*raw;
-	char *to;
-	errcode_t err;
-
-	if (ns->pool_size + len + 1 > NONE)
-		return E4DF_ET_OVERFLOW;
-	err = e4df_grow(&ns->names, &ns->name_alloc, ns->name_count + 1,
-			sizeof(*ns->names));
-	if (!err)
-		err = e4df_grow(&ns->pool, &ns->pool_alloc,
-				ns->pool_size + len + 1, 1);
-	if (err)
-		return err;
-	to = ns->pool + ns->pool_size;
-	for (size_t i = 0; i < len; i++)
-		to[i] = raw[i + 1] && raw[i + 1] != '/' ? raw[i + 1] : '?';
-	to[len] = 0;
-	ns->names[ns->name_count++] = (struct ns_name){
-		.entry = entry,
-		.at = (__u32)ns->pool_size,
-	};
-	ns->pool_size += len + 1;
-	return 0;
-}
-
-static errcode_t add_entry(struct reader *r, const struct ns_raw *raw)
-{
-	struct e4df_namespace *ns = r->ns;
-	__u32 entry = (__u32)ns->entry_count;
-	errcode_t err = 0;
-
-	if (entry == NONE)
-		return E4DF_ET_OVERFLOW;
-	err = e4df_grow(&ns->targets, &ns->entry_alloc, (size_t)entry + 1,
-			sizeof(*ns->targets));
-	if (!err && is_kept(r, raw->target))
-		err = keep_name(r, entry, r->batch.pool + raw->name);
-	if (err)
-		return err;
-	ns->targets[ns->entry_count++] = raw->target;
-	return 0;
-}
-
-static errcode_t add_dir(struct reader *r, __u32 index)
-{
-	struct e4df_namespace *ns = r->ns;
-	errcode_t err = e4df_grow(&ns->dirs, &ns->dir_alloc, ns->dir_count + 1,
-				  sizeof(*ns->dirs));
-
-	if (!err)
-		ns->dirs[ns->dir_count++] = (struct ns_dir){
-			.index = index,
-			.first = (__u32)ns->entry_count,
-			.named_by = NONE,
-		};
-	return err;
-}
-
-/* What has been read of a batch, in order; then the next one may begin. */
-static errcode_t finish_batch(struct reader *r)
-{
-	struct ns_batch *b = &r->batch;
-	size_t i = 0;
 	errcode_t err = e4df_event_check(r->sink);
 
+	return err ? err : e4df_namespace_keep(r->ns, &r->wanted, b);
+}
+
+/* Waits for the batch that was handed over, if there is one. */
+static errcode_t take_back(struct reader *r)
+{
+	struct ns_batch *b = r->sorted;
+
+	if (!b->rule_count)
+		return 0;
+	e4df_crew_wait(r->crew, &b->job);
+	return b->err ? b->err : keep_batch(r, b);
+}
+
+/* What has been read is sorted by a thread, while more is read. */
+static errcode_t hand_over(struct reader *r)
+{
+	struct ns_batch *b = r->batch;
+	errcode_t err = r->crew ? take_back(r) : e4df_crew_new(1, 0, &r->crew);
+
+	if (err)
+		return err;
+	r->batch = r->sorted;
+	r->sorted = b;
+	e4df_namespace_start_sort(r->crew, r->fs, b);
+	return 0;
+}
+
+/* The same at once, behind what was handed over. */
+static errcode_t finish_batch(struct reader *r)
+{
+	errcode_t err = take_back(r);
+
 	if (!err)
-		err = e4df_namespace_sort(r->fs, b);
-	for (__u32 d = 0; d < b->rule_count && !err; d++) {
-		err = add_dir(r, b->rules[d].index);
-		for (; i < b->raw_count && b->raw[i].dir == d && !err; i++)
-			err = add_entry(r, &b->raw[i]);
-	}
-	b->rule_count = b->raw_count = b->pool_size = r->part_count = 0;
-	return err;
+		err = e4df_namespace_sort(r->fs, r->batch);
+	return err ? err : keep_batch(r, r->batch);
 }
 
 static errcode_t add_rule(struct reader *r, __u32 index, __u32 flags,
 			  __u32 blocks)
 {
-	struct ns_batch *b = &r->batch;
+	struct ns_batch *b = r->batch;
 	errcode_t err = e4df_grow(&b->rules, &b->rule_alloc, b->rule_count + 1,
 				  sizeof(*b->rules));
 
@@ -418,7 +363,7 @@ static errcode_t add_parts(struct reader *r, __u32 index)
 {
 	const struct e4df_inode *inode = e4df_map_inode(r->ns->map, index);
 	const struct e4df_extent *e = e4df_map_extents(r->ns->map, index);
-	__u32 dir = (__u32)r->batch.rule_count;
+	__u32 dir = (__u32)r->batch->rule_count;
 	errcode_t err = add_rule(r, index, e4df_map_flags(r->ns->map, index),
 				 inode->data ? e[inode->data - 1].lblk +
 						       e[inode->data - 1].len :
@@ -478,10 +423,42 @@ static errcode_t list_dirs(const struct e4df_namespace *ns,
 	return 0;
 }
 
+/* Joined with what was announced last, if not much lies between. */
+static void announce(struct reader *r, blk64_t pblk, blk64_t len)
+{
+	blk64_t end = r->ahead.start + r->ahead.len;
+
+	if (len && r->ahead.len && pblk >= end &&
+	    (pblk - end) * r->fs->blocksize <= GAP_BYTES) {
+		r->ahead.len = pblk + len - r->ahead.start;
+		return;
+	}
+	if (r->ahead.len)
+		e4df_gate_prefetch(r->gate, r->ahead.start, r->ahead.len);
+	r->ahead = (struct e4df_range){ pblk, len };
+}
+
+/* Announces a directory.  Returns its blocks. */
+static blk64_t look_ahead(struct reader *r, __u32 index)
+{
+	const struct e4df_inode *inode = e4df_map_inode(r->ns->map, index);
+	const struct e4df_extent *e = e4df_map_extents(r->ns->map, index);
+	blk64_t sum = 0;
+
+	for (__u32 i = 0; i < inode->data; i++) {
+		if (e[i].flags & E4DF_EXTENT_UNWRITTEN)
+			continue;
+		announce(r, e[i].pblk, e[i].len);
+		sum += e[i].len;
+	}
+	return sum;
+}
+
 /* A batch is at least one directory, and then not much more than its bytes. */
 static errcode_t read_mapped(struct reader *r)
 {
-	size_t most = BATCH_BYTES / r->fs->blocksize, count = 0;
+	size_t most = BATCH_BYTES / r->fs->blocksize, count = 0, ahead = 0;
+	blk64_t announced = 0, listed = 0;
 	struct waiting *list = NULL;
 	errcode_t err = list_dirs(r->ns, &list, &count);
 
@@ -489,9 +466,14 @@ static errcode_t read_mapped(struct reader *r)
 		err = add_parts(r, list[i].index);
 		if (err || (r->part_count < most && i + 1 < count))
 			continue;
+		listed += r->part_count;
+		while (ahead < count && announced < listed + AHEAD * most)
+			announced += look_ahead(r, list[ahead++].index);
+		announce(r, 0, 0);
 		err = read_batch(r);
+		r->part_count = 0;
 		if (!err)
-			err = finish_batch(r);
+			err = i + 1 < count ? hand_over(r) : finish_batch(r);
 	}
 	free(list);
 	return err;
@@ -630,12 +612,15 @@ static errcode_t read_all(struct reader *r)
 
 static void release(struct reader *r)
 {
+	e4df_crew_free(r->crew);
 	e4df_spans_free(&r->inlined);
 	free(r->buf);
-	free(r->batch.rules);
 	free(r->parts);
-	free(r->batch.raw);
-	free(r->batch.pool);
+	for (int i = 0; i < 2; i++) {
+		free(r->batches[i].rules);
+		free(r->batches[i].raw);
+		free(r->batches[i].pool);
+	}
 }
 
 /* What cannot be read has no names; that is nothing to complain of. */
@@ -650,14 +635,15 @@ errcode_t e4df_namespace_read(struct e4df_volume *vol,
 		.fs = e4df_volume_fs(vol),
 		.gate = e4df_volume_gate(vol),
 		.sink = e4df_volume_sink(vol),
-		.wanted = wanted,
-		.wanted_count = wanted_count,
+		.wanted = { wanted, wanted_count },
 		.inlined = E4DF_SPANS_INIT,
 	};
 	errcode_t err;
 
 	if (!ns)
 		return ENOMEM;
+	r.batch = &r.batches[0];
+	r.sorted = &r.batches[1];
 	ns->vol = vol;
 	ns->map = map;
 	ns->flags = flags;

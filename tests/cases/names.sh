@@ -72,6 +72,7 @@ tea-2-indexed 2303582179 369
 blocks-4k 2507766373 369
 no-index 219803381 369
 inline 3099120017 366
+batches 2706735743 4929
 indexed-before-tea 1330093769 369
 END
 
@@ -95,6 +96,13 @@ make -b 1024 -O ^dir_index
 check no-index
 make -b 1024 -O inline_data
 check inline
+# More directories than are read together, and sorted meanwhile.
+mkimg img 16M -b 4096 -N 2048
+for n in {1..400}; do
+	printf '%s\n' "mkdir $n" "write text $n/a" "write text $n/b"
+done >commands
+debugfs -w -f commands img >/dev/null 2>&1
+check batches
 make -b 1024
 e2fsck -fyD img >/dev/null 2>&1 || :
 tune2fs -E hash_alg=tea img >/dev/null
