@@ -111,22 +111,32 @@ static int is_at_home(const struct batcher *b, const struct slot *slot,
 	       dense_is_in_place(b, n, slot->inode, slot->from, slot->start);
 }
 
-/* Blocks in a slot that must go elsewhere; what is given up does already. */
-static blk64_t count_foreign(const struct batcher *b, const struct slot *slot)
+/*
+ * Blocks in a slot that must go elsewhere; what is given up does already.
+ * Returns whether the slot is in place.  As all slots are asked again and
+ * again, in the order of their places, this looks at the space, in which the
+ * next ones are close, and not at their files.
+ */
+static int survey(const struct batcher *b, const struct slot *slot,
+		  blk64_t *foreign)
 {
-	blk64_t at = slot->start, end = at + slot->len, sum = 0;
+	blk64_t at = slot->start, end = at + slot->len, home = 0;
 	const struct e4df_span *n = space_next(&b->space, at);
 
+	*foreign = 0;
 	while (n && n->key < end) {
 		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
 
 		if (at < n->key)
 			at = n->key;
-		if (n->owner != OWNER_PENDING && !is_at_home(b, slot, n))
-			sum += stop - at;
+		if (is_at_home(b, slot, n))
+			home += stop - at;
+		else if (n->owner != OWNER_PENDING)
+			*foreign += stop - at;
 		n = e4df_spans_next(&b->space.used, n);
 	}
-	return sum;
+	return slot->from == SLOT_TREE ? is_tree_in_place(b, slot) :
+					 home == slot->len;
 }
 
 static errcode_t add_part(struct sweep *s, const struct slot *slot, __u32 skip,
@@ -204,15 +214,16 @@ static void list_choices(struct sweep *s)
 		s->next++;
 	for (size_t i = s->next; i < s->todo_count && n < CHOICES; i++) {
 		const struct slot *slot = s->todo[i];
+		blk64_t foreign;
 
 		if (!slot)
 			continue;
-		if (sweep_is_in_place(s->b, slot)) {
+		if (survey(s->b, slot, &foreign)) {
 			s->todo[i] = NULL;
 			continue;
 		}
 		s->choices[n++] = (struct choice){
-			count_foreign(s->b, slot),
+			foreign,
 			slot->len,
 			i,
 			slot->inode,
@@ -238,10 +249,8 @@ static struct choice *next_choice(struct sweep *s, int *may_list)
 			if (*may_list &&
 			    s->choice * LIST_SHARE > s->choice_count)
 				break;
-			if (slot && !sweep_is_in_place(s->b, slot)) {
-				c->foreign = count_foreign(s->b, slot);
+			if (slot && !survey(s->b, slot, &c->foreign))
 				return c;
-			}
 			s->todo[c->todo] = NULL;
 			s->choice++;
 		}
