@@ -7,6 +7,8 @@
 
 #include "cluster.h"
 
+#define NOTHING_NOTED (1ULL << 62)
+
 static errcode_t init_file(struct batcher *b, __u32 index)
 {
 	const struct e4df_inode *inode = e4df_map_inode(b->map, index);
@@ -56,6 +58,7 @@ errcode_t batcher_init_files(struct batcher *b, const struct e4df_map *map,
 		return err;
 	b->geometry = e4df_map_geometry(b->map);
 	b->serial = 1;
+	b->noted = NOTHING_NOTED;
 	b->files = calloc((size_t)count + 1, sizeof(*b->files));
 	b->group_stamp = calloc((size_t)b->geometry->groups + 1,
 				sizeof(*b->group_stamp));
@@ -132,15 +135,20 @@ static blk64_t group_of(const struct batcher *b, blk64_t blk)
 	return (blk - b->geometry->first_block) / b->geometry->blocks_per_group;
 }
 
+/* Most ranges are in the group of the one before, and that is known. */
 static void note_groups(struct batcher *b, blk64_t start, blk64_t len)
 {
-	blk64_t last = group_of(b, start + len - 1);
+	blk64_t size = b->geometry->blocks_per_group, g, last;
 
-	for (blk64_t g = group_of(b, start); g <= last; g++)
+	if (start >= b->noted && start + len <= b->noted + size)
+		return;
+	last = group_of(b, start + len - 1);
+	for (g = group_of(b, start); g <= last; g++)
 		if (b->group_stamp[g] != b->serial) {
 			b->group_stamp[g] = b->serial;
 			b->groups_used++;
 		}
+	b->noted = b->geometry->first_block + last * size;
 }
 
 /*
@@ -656,6 +664,7 @@ errcode_t batcher_close(struct batcher *b)
 	b->copy_blocks = 0;
 	b->cleared = 0;
 	b->groups_used = 0;
+	b->noted = NOTHING_NOTED;
 	b->switches = 0;
 	b->serial++;
 	if (!err)

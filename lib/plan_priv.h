@@ -89,6 +89,7 @@ struct batcher {
 	struct e4df_runs pending; /* given up in this batch */
 	__u32 *group_stamp;	  /* (owned) batch that last used it */
 	__u32 groups_used;
+	blk64_t noted;	     /* where the group that was last used begins */
 	blk64_t promised;    /* free blocks for mapping blocks */
 	blk64_t copy_blocks; /* data moved in this batch, at most */
 	blk64_t cleared;     /* longest run free with its end */

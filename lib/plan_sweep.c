@@ -117,12 +117,17 @@ struct choice {
 	__u32 inode;
 };
 
-/* What is given up does go elsewhere already. */
-static void count_foreign(const struct sweep *s, const struct slot *slot,
-			  struct choice *c)
+/*
+ * Blocks in a slot that must go elsewhere; what is given up does already.
+ * Returns whether the slot is in place.  As all slots are asked again and
+ * again, in the order of their places, this looks at the space, in which the
+ * next ones are close, and not at their files.
+ */
+static int survey(const struct sweep *s, const struct slot *slot,
+		  struct choice *c)
 {
 	const struct batcher *b = s->b;
-	blk64_t at = slot->start, end = at + slot->len;
+	blk64_t at = slot->start, end = at + slot->len, home = 0;
 	const struct e4df_span *n = space_next(&b->space, at);
 
 	c->foreign = c->missing = 0;
@@ -131,12 +136,16 @@ static void count_foreign(const struct sweep *s, const struct slot *slot,
 
 		if (at < n->key)
 			at = n->key;
-		if (n->owner != OWNER_PENDING && !is_at_home(b, slot, n)) {
+		if (is_at_home(b, slot, n)) {
+			home += stop - at;
+		} else if (n->owner != OWNER_PENDING) {
 			c->foreign += stop - at;
 			c->missing += home_missing(b, s->target, n, at, stop);
 		}
 		n = e4df_spans_next(&b->space.used, n);
 	}
+	return slot->from == SLOT_TREE ? is_tree_in_place(b, slot) :
+					 home == slot->len;
 }
 
 static errcode_t add_part(struct sweep *s, const struct slot *slot, __u32 skip,
@@ -211,19 +220,18 @@ static void list_choices(struct sweep *s)
 		s->next++;
 	for (size_t i = s->next; i < s->todo_count && n < CHOICES; i++) {
 		const struct slot *slot = s->todo[i];
+		struct choice *c = &s->choices[n];
 
 		if (!slot)
 			continue;
-		if (sweep_is_in_place(s->b, slot)) {
+		if (survey(s, slot, c)) {
 			s->todo[i] = NULL;
 			continue;
 		}
-		s->choices[n] = (struct choice){
-			.len = slot->len,
-			.todo = i,
-			.inode = slot->inode,
-		};
-		count_foreign(s, slot, &s->choices[n++]);
+		c->len = slot->len;
+		c->todo = i;
+		c->inode = slot->inode;
+		n++;
 	}
 	if (n)
 		qsort(s->choices, n, sizeof(*s->choices), compare_choices);
@@ -245,10 +253,8 @@ static struct choice *next_choice(struct sweep *s, int *may_list)
 			if (*may_list &&
 			    s->choice * LIST_SHARE > s->choice_count)
 				break;
-			if (slot && !sweep_is_in_place(s->b, slot)) {
-				count_foreign(s, slot, c);
+			if (slot && !survey(s, slot, c))
 				return c;
-			}
 			s->todo[c->todo] = NULL;
 			s->choice++;
 		}

@@ -213,16 +213,16 @@ static errcode_t list_parts(struct whole *w)
 
 /*
  * Blocks to write, twice: those of the part that are not there yet, and
- * those of others that may have to go elsewhere first.
+ * those of others that may have to go elsewhere first.  Gives up at `limit`.
  */
 static blk64_t cost_of(const struct batcher *b, const struct part *part,
-		       blk64_t start)
+		       blk64_t start, blk64_t limit)
 {
 	blk64_t at = start, end = start + part->len + part->tree;
 	blk64_t cost = 2 * (end - start);
 	const struct e4df_span *n = space_next(&b->space, at);
 
-	while (n && n->key < end) {
+	while (n && n->key < end && cost < limit) {
 		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
 
 		if (at < n->key)
@@ -236,29 +236,58 @@ static blk64_t cost_of(const struct batcher *b, const struct part *part,
 	return cost;
 }
 
-/* Where its longest run stays that can. */
-static int find_own(const struct whole *w, const struct part *part,
-		    blk64_t *ret)
+/*
+ * The places of a part in which some of it stays: those that are noted, and a
+ * few others.
+ */
+struct homes {
+	__u64 bits[64];
+};
+
+static __u64 *home_of(struct homes *h, blk64_t start, __u64 *bit)
 {
-	const struct file *f = &w->b->files[part->inode];
-	const struct e4df_extent *v = batcher_layout(w->b, part->inode);
+	__u64 hash = start * 0x9e3779b97f4a7c15ULL;
+
+	*bit = 1ULL << (hash >> 58);
+	return &h->bits[hash >> 52 & 63];
+}
+
+static void note_home(struct homes *h, blk64_t start)
+{
+	__u64 bit, *word = home_of(h, start, &bit);
+
+	*word |= bit;
+}
+
+static int is_home(struct homes *h, blk64_t start)
+{
+	__u64 bit, *word = home_of(h, start, &bit);
+
+	return (*word & bit) != 0;
+}
+
+/* Where its longest run stays that can; all homes are noted. */
+static int find_own(const struct whole *w, const struct part *part,
+		    struct homes *homes, blk64_t *ret)
+{
 	blk64_t need = (blk64_t)part->len + part->tree, run = 0, best = 0;
-	blk64_t dense = 0, end = (blk64_t)part->from + part->len;
+	blk64_t dense, end = (blk64_t)part->from + part->len;
+	const struct e4df_extent *e =
+		dense_find(w->b, part->inode, part->from, &dense);
 
-	for (__u32 i = 0; i < f->data && dense < end; i++) {
-		blk64_t stop = v[i].pblk + v[i].len;
+	for (; dense < end; e++) {
+		blk64_t stop = e->pblk + e->len, start;
 
-		dense += v[i].len;
-		if (dense <= part->from)
-			continue;
-		run += v[i].len;
-		if (i + 1 < f->data && v[i + 1].pblk == stop)
+		run += e->len;
+		dense += e->len;
+		start = stop - (dense - part->from);
+		note_home(homes, start);
+		if (dense < end && e[1].pblk == stop)
 			continue;
 		if (run > best && stop >= dense - part->from &&
-		    space_free_part(&w->holes, stop - (dense - part->from),
-				    need) == need) {
+		    space_free_part(&w->holes, start, need) == need) {
 			best = run;
-			*ret = stop - (dense - part->from);
+			*ret = start;
 		}
 		run = 0;
 	}
@@ -283,12 +312,21 @@ static blk64_t cost_of_distance(const struct batcher *b, __u32 inode,
 	return cost;
 }
 
+/*
+ * Where nothing of the part can stay, the cost only grows as one looks: most
+ * places need not be looked at at all, or not to their ends.
+ */
 static void offer(const struct batcher *b, const struct part *part,
-		  blk64_t start, blk64_t *best, blk64_t *ret)
+		  struct homes *homes, blk64_t start, blk64_t *best,
+		  blk64_t *ret)
 {
-	blk64_t cost = cost_of(b, part, start) +
-		       cost_of_distance(b, part->inode, start);
+	blk64_t need = (blk64_t)part->len + part->tree;
+	blk64_t cost = cost_of_distance(b, part->inode, start);
+	int can_stay = is_home(homes, start);
 
+	if (cost + (can_stay ? 0 : 2 * need) >= *best)
+		return;
+	cost += cost_of(b, part, start, can_stay ? UINT64_MAX : *best - cost);
 	if (cost >= *best)
 		return;
 	*best = cost;
@@ -302,19 +340,20 @@ static int find_place(const struct whole *w, const struct part *part,
 	blk64_t need = (blk64_t)part->len + part->tree, best = NEVER, own;
 	const struct e4df_spans *by = &w->holes.free_by;
 	const struct e4df_span *n = e4df_spans_ceil(by, need);
+	struct homes homes = { { 0 } };
 
 	if (part->behind &&
 	    space_free_part(&w->holes, part->behind, need) == need) {
 		*ret = part->behind;
 		return 1;
 	}
-	if (find_own(w, part, &own))
-		offer(w->b, part, own, &best, ret);
+	if (find_own(w, part, &homes, &own))
+		offer(w->b, part, &homes, own, &best, ret);
 	for (int i = 0; n && i < HOLES_TRIED; i++) {
 		blk64_t start = n->len, len = n->key;
 
-		offer(w->b, part, start, &best, ret);
-		offer(w->b, part, start + len - need, &best, ret);
+		offer(w->b, part, &homes, start, &best, ret);
+		offer(w->b, part, &homes, start + len - need, &best, ret);
 		n = e4df_spans_after(by, len, start);
 	}
 	return best < NEVER;

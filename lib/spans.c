@@ -1,47 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "spans.h"
+#include "spans_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runs.h"
-
-enum {
-	LEAF = 64,  /* ranges in a leaf */
-	INNER = 64, /* children of an inner node */
-	JOIN = 48,  /* neighbours that have no more are made one */
-	MOST_LEVELS = 16,
-};
-
-struct leaf {
-	__u32 count;	  /* never 0, but for the root */
-	__u32 prev, next; /* 0 = none; of a spare one: the next spare one */
-	struct e4df_span v[LEAF];
-};
-
-/* A child: nothing in it is before (key, len), all that precedes it is. */
-struct edge {
-	blk64_t key, len; /* of the first child they count as the least */
-	blk64_t longest;
-	__u32 child; /* a leaf if this is the lowest level */
-};
-
-struct inner {
-	__u32 count;
-	__u32 next; /* of a spare one: the next spare one */
-	struct edge v[INNER];
-};
-
-static struct leaf *leaf_of(const struct e4df_spans *set, __u32 i)
-{
-	return (struct leaf *)set->leaves.nodes + i;
-}
-
-static struct inner *inner_of(const struct e4df_spans *set, __u32 i)
-{
-	return (struct inner *)set->inners.nodes + i;
-}
 
 void e4df_spans_free(struct e4df_spans *set)
 {
@@ -50,62 +14,13 @@ void e4df_spans_free(struct e4df_spans *set)
 	memset(set, 0, sizeof(*set));
 }
 
-static int is_before(blk64_t a_key, blk64_t a_len, blk64_t key, blk64_t len)
+/* A leaf's edge has a new longest, and so has the leaf. */
+static void set_longest(const struct e4df_spans *set, unsigned int level,
+			struct edge *edge, blk64_t longest)
 {
-	return a_key < key || (a_key == key && a_len < len);
-}
-
-/* The number of ranges before (key, len). */
-static __u32 rank_in_leaf(const struct leaf *leaf, blk64_t key, blk64_t len)
-{
-	__u32 lo = 0, hi = leaf->count;
-
-	while (lo < hi) {
-		__u32 mid = lo + (hi - lo) / 2;
-
-		if (is_before(leaf->v[mid].key, leaf->v[mid].len, key, len))
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-/* The child that (key, len) is or would be in. */
-static __u32 rank_in_inner(const struct inner *inner, blk64_t key, blk64_t len)
-{
-	__u32 lo = 0, hi = inner->count;
-
-	while (hi - lo > 1) {
-		__u32 mid = lo + (hi - lo) / 2;
-
-		if (is_before(key, len, inner->v[mid].key, inner->v[mid].len))
-			hi = mid;
-		else
-			lo = mid;
-	}
-	return lo;
-}
-
-static blk64_t measure(const struct e4df_spans *set, unsigned int level,
-		       __u32 node)
-{
-	blk64_t longest = 0;
-
-	if (level) {
-		const struct inner *inner = inner_of(set, node);
-
-		for (__u32 i = 0; i < inner->count; i++)
-			if (inner->v[i].longest > longest)
-				longest = inner->v[i].longest;
-	} else {
-		const struct leaf *leaf = leaf_of(set, node);
-
-		for (__u32 i = 0; i < leaf->count; i++)
-			if (leaf->v[i].len > longest)
-				longest = leaf->v[i].len;
-	}
-	return longest;
+	edge->longest = longest;
+	if (!level)
+		leaf_of(set, edge->child)->longest = longest;
 }
 
 /* -- nodes -------------------------------------------------------------- */
@@ -166,6 +81,7 @@ static void drop_leaf(struct e4df_spans *set, __u32 i)
 	if (leaf->next)
 		leaf_of(set, leaf->next)->prev = leaf->prev;
 	leaf->next = set->leaves.spare;
+	leaf->count = 0;
 	set->leaves.spare = i;
 }
 
@@ -213,6 +129,7 @@ static void insert_in_leaf(struct e4df_spans *set, __u32 node,
 	struct leaf *leaf = leaf_of(set, node), *other;
 	__u32 at = rank_in_leaf(leaf, span->key, span->len), cut;
 
+	remember(set, node);
 	if (leaf->count < LEAF) {
 		put_span(leaf, at, span);
 		return;
@@ -234,7 +151,7 @@ static void insert_in_leaf(struct e4df_spans *set, __u32 node,
 		put_span(leaf, at, span);
 	more->key = other->v[0].key;
 	more->len = other->v[0].len;
-	more->longest = measure(set, 0, more->child);
+	set_longest(set, 0, more, spans_measure(set, 0, more->child));
 }
 
 static void insert_edge(struct e4df_spans *set, unsigned int level, __u32 node,
@@ -260,7 +177,7 @@ static void insert_edge(struct e4df_spans *set, unsigned int level, __u32 node,
 		put_edge(inner, at, edge);
 	more->key = other->v[0].key;
 	more->len = other->v[0].len;
-	more->longest = measure(set, level, more->child);
+	more->longest = spans_measure(set, level, more->child);
 }
 
 static void insert_below(struct e4df_spans *set, unsigned int level, __u32 node,
@@ -281,11 +198,32 @@ static void insert_below(struct e4df_spans *set, unsigned int level, __u32 node,
 		flags &= ~AT_END;
 	insert_below(set, level - 1, edge->child, span, flags, &split);
 	if (split.child) {
-		edge->longest = measure(set, level - 1, edge->child);
+		set_longest(set, level - 1, edge,
+			    spans_measure(set, level - 1, edge->child));
 		insert_edge(set, level, node, at + 1, &split, flags, more);
 	} else if (span->len > edge->longest) {
-		edge->longest = span->len;
+		set_longest(set, level - 1, edge, span->len);
 	}
+}
+
+/* Where nothing above the last leaf changes. */
+static int insert_near(struct e4df_spans *set, const struct e4df_span *span)
+{
+	struct leaf *leaf = set->height ? last_leaf(set, span->key, span->len) :
+					  NULL;
+
+	if (!leaf || leaf->count == LEAF || span->len > leaf->longest)
+		return 0;
+	put_span(leaf, rank_in_leaf(leaf, span->key, span->len), span);
+	set->count++;
+	return 1;
+}
+
+/* The first leaf of all. */
+static void plant(struct e4df_spans *set)
+{
+	leaf_of(set, 0)->count = leaf_of(set, 0)->next = 0;
+	set->root = new_leaf(set);
 }
 
 errcode_t e4df_spans_insert(struct e4df_spans *set, blk64_t key, blk64_t len,
@@ -293,20 +231,22 @@ errcode_t e4df_spans_insert(struct e4df_spans *set, blk64_t key, blk64_t len,
 {
 	const struct e4df_span span = { key, len, owner, lblk };
 	struct edge more = { .child = 0 };
-	errcode_t err = reserve_nodes(set);
+	errcode_t err;
 
+	if (insert_near(set, &span))
+		return 0;
+	err = reserve_nodes(set);
 	if (err)
 		return err;
 	if (!set->root)
-		set->root = new_leaf(set);
+		plant(set);
 	insert_below(set, set->height, set->root, &span, AT_END, &more);
 	if (more.child) {
 		__u32 root = new_inner(set);
-		struct edge first = {
-			.longest = measure(set, set->height, set->root),
-			.child = set->root,
-		};
+		struct edge first = { .child = set->root };
 
+		set_longest(set, set->height, &first,
+			    spans_measure(set, set->height, set->root));
 		put_edge(inner_of(set, root), 0, &first);
 		put_edge(inner_of(set, root), 1, &more);
 		set->root = root;
@@ -354,7 +294,7 @@ static void join(struct e4df_spans *set, unsigned int level, struct edge *a,
 		drop_leaf(set, b->child);
 	}
 	if (b->longest > a->longest)
-		a->longest = b->longest;
+		set_longest(set, level, a, b->longest);
 }
 
 /* A child and the next one become one, if they are small. */
@@ -391,6 +331,13 @@ static void shrink(struct e4df_spans *set, unsigned int level,
 	drop_edge(inner, at);
 }
 
+static void take_span(struct leaf *leaf, __u32 at)
+{
+	leaf->count--;
+	memmove(leaf->v + at, leaf->v + at + 1,
+		(leaf->count - at) * sizeof(*leaf->v));
+}
+
 static void erase_below(struct e4df_spans *set, unsigned int level, __u32 node,
 			blk64_t key, blk64_t len)
 {
@@ -398,25 +345,36 @@ static void erase_below(struct e4df_spans *set, unsigned int level, __u32 node,
 	__u32 at;
 
 	if (!level) {
-		struct leaf *leaf = leaf_of(set, node);
-
-		at = rank_in_leaf(leaf, key, len);
-		leaf->count--;
-		memmove(leaf->v + at, leaf->v + at + 1,
-			(leaf->count - at) * sizeof(*leaf->v));
+		remember(set, node);
+		take_span(leaf_of(set, node),
+			  rank_in_leaf(leaf_of(set, node), key, len));
 		return;
 	}
 	inner = inner_of(set, node);
 	at = rank_in_inner(inner, key, len);
 	erase_below(set, level - 1, inner->v[at].child, key, len);
 	if (inner->v[at].longest == len)
-		inner->v[at].longest =
-			measure(set, level - 1, inner->v[at].child);
+		set_longest(set, level - 1, &inner->v[at],
+			    spans_measure(set, level - 1, inner->v[at].child));
 	shrink(set, level - 1, inner, at);
+}
+
+/* Where nothing above the last leaf changes. */
+static int erase_near(struct e4df_spans *set, blk64_t key, blk64_t len)
+{
+	struct leaf *leaf = set->height ? last_leaf(set, key, len) : NULL;
+
+	if (!leaf || leaf->count - 1 <= JOIN / 2 || len == leaf->longest)
+		return 0;
+	take_span(leaf, rank_in_leaf(leaf, key, len));
+	set->count--;
+	return 1;
 }
 
 void e4df_spans_erase(struct e4df_spans *set, blk64_t key, blk64_t len)
 {
+	if (erase_near(set, key, len))
+		return;
 	erase_below(set, set->height, set->root, key, len);
 	while (set->height && inner_of(set, set->root)->count == 1) {
 		__u32 root = set->root;
@@ -455,6 +413,22 @@ static void move_bounds(const struct step *step, const struct e4df_span *now)
 	}
 }
 
+/* Where nothing above the last leaf changes. */
+static int replace_near(struct e4df_spans *set, blk64_t key, blk64_t len,
+			const struct e4df_span *now)
+{
+	struct leaf *leaf = set->height ? last_leaf(set, key, len) : NULL;
+	__u32 at;
+
+	if (!leaf || len == leaf->longest || now->len > leaf->longest)
+		return 0;
+	at = rank_in_leaf(leaf, key, len);
+	if (!at && is_before(now->key, now->len, key, len))
+		return 0;
+	leaf->v[at] = *now;
+	return 1;
+}
+
 void e4df_spans_replace(struct e4df_spans *set, blk64_t key, blk64_t len,
 			const struct e4df_span *now)
 {
@@ -462,6 +436,8 @@ void e4df_spans_replace(struct e4df_spans *set, blk64_t key, blk64_t len,
 	__u32 node = set->root;
 	struct leaf *leaf;
 
+	if (replace_near(set, key, len, now))
+		return;
 	for (unsigned int level = set->height; level; level--) {
 		struct step *step = &path[level - 1];
 
@@ -470,32 +446,18 @@ void e4df_spans_replace(struct e4df_spans *set, blk64_t key, blk64_t len,
 		node = step->inner->v[step->at].child;
 		move_bounds(step, now);
 	}
+	remember(set, node);
 	leaf = leaf_of(set, node);
 	leaf->v[rank_in_leaf(leaf, key, len)] = *now;
 	for (unsigned int level = 0; level < set->height; level++) {
 		struct edge *edge = &path[level].inner->v[path[level].at];
 
 		if (now->len >= edge->longest)
-			edge->longest = now->len;
+			set_longest(set, level, edge, now->len);
 		else if (edge->longest == len)
-			edge->longest = measure(set, level, edge->child);
+			set_longest(set, level, edge,
+				    spans_measure(set, level, edge->child));
 	}
-}
-
-/* -- queries ------------------------------------------------------------ */
-
-/* The leaf that (key, len) is or would be in. */
-static struct leaf *find_leaf(const struct e4df_spans *set, blk64_t key,
-			      blk64_t len)
-{
-	__u32 node = set->root;
-
-	for (unsigned int level = set->height; level; level--) {
-		const struct inner *inner = inner_of(set, node);
-
-		node = inner->v[rank_in_inner(inner, key, len)].child;
-	}
-	return leaf_of(set, node);
 }
 
 int e4df_spans_change(struct e4df_spans *set, blk64_t key, blk64_t len,
@@ -506,7 +468,7 @@ int e4df_spans_change(struct e4df_spans *set, blk64_t key, blk64_t len,
 
 	if (!set->count)
 		return 0;
-	leaf = find_leaf(set, key, len);
+	leaf = spans_find_leaf(set, key, len);
 	at = rank_in_leaf(leaf, key, len);
 	if (at == leaf->count || leaf->v[at].key != key ||
 	    leaf->v[at].len != len)
@@ -514,128 +476,4 @@ int e4df_spans_change(struct e4df_spans *set, blk64_t key, blk64_t len,
 	leaf->v[at].owner = owner;
 	leaf->v[at].lblk = lblk;
 	return 1;
-}
-
-const struct e4df_span *e4df_spans_before(const struct e4df_spans *set,
-					  blk64_t key, blk64_t len)
-{
-	const struct leaf *leaf;
-	__u32 at;
-
-	if (!set->count)
-		return NULL;
-	leaf = find_leaf(set, key, len);
-	at = rank_in_leaf(leaf, key, len);
-	if (at)
-		return &leaf->v[at - 1];
-	if (!leaf->prev)
-		return NULL;
-	leaf = leaf_of(set, leaf->prev);
-	return &leaf->v[leaf->count - 1];
-}
-
-const struct e4df_span *e4df_spans_floor(const struct e4df_spans *set,
-					 blk64_t key)
-{
-	return e4df_spans_before(set, key, UINT64_MAX);
-}
-
-/* The first that is not before (key, len). */
-static const struct e4df_span *at_least(const struct e4df_spans *set,
-					blk64_t key, blk64_t len)
-{
-	const struct leaf *leaf;
-	__u32 at;
-
-	if (!set->count)
-		return NULL;
-	leaf = find_leaf(set, key, len);
-	at = rank_in_leaf(leaf, key, len);
-	if (at < leaf->count)
-		return &leaf->v[at];
-	return leaf->next ? leaf_of(set, leaf->next)->v : NULL;
-}
-
-const struct e4df_span *e4df_spans_ceil(const struct e4df_spans *set,
-					blk64_t key)
-{
-	return at_least(set, key, 0);
-}
-
-const struct e4df_span *e4df_spans_after(const struct e4df_spans *set,
-					 blk64_t key, blk64_t len)
-{
-	return at_least(set, key, len + 1);
-}
-
-const struct e4df_span *e4df_spans_next(const struct e4df_spans *set,
-					const struct e4df_span *span)
-{
-	const char *base = set->leaves.nodes;
-	size_t node = (size_t)((const char *)span - base) / sizeof(struct leaf);
-	const struct leaf *leaf = leaf_of(set, (__u32)node);
-
-	if (span + 1 < leaf->v + leaf->count)
-		return span + 1;
-	return leaf->next ? leaf_of(set, leaf->next)->v : NULL;
-}
-
-static const struct e4df_span *fit(const struct e4df_spans *set,
-				   unsigned int level, __u32 node, blk64_t key,
-				   blk64_t len)
-{
-	const struct inner *inner;
-	const struct leaf *leaf;
-
-	if (!level) {
-		leaf = leaf_of(set, node);
-		for (__u32 i = rank_in_leaf(leaf, key, 0); i < leaf->count; i++)
-			if (leaf->v[i].len >= len)
-				return &leaf->v[i];
-		return NULL;
-	}
-	inner = inner_of(set, node);
-	for (__u32 i = rank_in_inner(inner, key, 0); i < inner->count; i++) {
-		const struct e4df_span *found;
-
-		if (inner->v[i].longest < len)
-			continue;
-		/* only in the first child can it be before the key */
-		found = fit(set, level - 1, inner->v[i].child, key, len);
-		if (found)
-			return found;
-	}
-	return NULL;
-}
-
-const struct e4df_span *e4df_spans_fit(const struct e4df_spans *set,
-				       blk64_t key, blk64_t len)
-{
-	return set->count ? fit(set, set->height, set->root, key, len) : NULL;
-}
-
-const struct e4df_span *e4df_spans_fit_last(const struct e4df_spans *set,
-					    blk64_t len)
-{
-	__u32 node = set->root, i;
-	const struct leaf *leaf;
-
-	if (!set->count || e4df_spans_longest(set) < len)
-		return NULL;
-	for (unsigned int level = set->height; level; level--) {
-		const struct inner *inner = inner_of(set, node);
-
-		for (i = inner->count - 1; inner->v[i].longest < len; i--)
-			;
-		node = inner->v[i].child;
-	}
-	leaf = leaf_of(set, node);
-	for (i = leaf->count - 1; leaf->v[i].len < len; i--)
-		;
-	return &leaf->v[i];
-}
-
-blk64_t e4df_spans_longest(const struct e4df_spans *set)
-{
-	return set->count ? measure(set, set->height, set->root) : 0;
 }

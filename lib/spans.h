@@ -5,6 +5,8 @@
  * A B+ tree over (key, len) with the longest `len` below every child, so that
  * "the first range behind here that is long enough" is one descent.  Neighbours
  * lie side by side in leaves, and a walk from one to the next costs nothing.
+ * What comes in ascending order, or close together, costs one leaf and no
+ * descent; a query remembers its leaf for that, so a set is for one thread.
  * The same calls give the same tree (no clock, no address in the outcome).
  * Memory: 24 bytes for each range, 25 to 50 with the room in the leaves; added
  * in ascending order they leave none.

@@ -284,36 +284,48 @@ static void compact_memory(void **state)
 	e4df_spans_free(&set);
 }
 
+/* The first one in each leaf is its longest. */
+static blk64_t len_of(blk64_t i)
+{
+	return i % 64 ? 4 : 5;
+}
+
 static void add(struct e4df_spans *set, blk64_t first, blk64_t end)
 {
 	for (blk64_t i = first; i < end; i++)
-		assert_int_equal(e4df_spans_insert(set, i, 4, 0, 0), 0);
+		assert_int_equal(e4df_spans_insert(set, i, len_of(i), 0, 0), 0);
 }
 
 static void drop(struct e4df_spans *set, blk64_t first, blk64_t end)
 {
 	for (blk64_t i = first; i < end; i++)
-		e4df_spans_erase(set, i, 4);
+		e4df_spans_erase(set, i, len_of(i));
 }
 
 /* Few are left of many: their leaves are joined, and others are spare. */
-static void thinned_out(void **state)
+static void thin_out(blk64_t kept)
 {
 	struct e4df_spans set = E4DF_SPANS_INIT;
 	unsigned int steps = 0;
 
-	(void)state;
 	add(&set, 0, 6400);
 	for (blk64_t i = 0; i < 6400; i++)
-		if (i % 64)
-			e4df_spans_erase(&set, i, 4);
+		if (i % 64 && i % 64 != kept)
+			e4df_spans_erase(&set, i, len_of(i));
 	add(&set, 6400, 6400 + 90 * 64);
 	for (const struct e4df_span *n = e4df_spans_ceil(&set, 0); n;
 	     n = e4df_spans_next(&set, n))
 		steps++;
-	assert_int_equal(steps, 100 + 90 * 64);
+	assert_int_equal(steps, (kept ? 200 : 100) + 90 * 64);
 	assert_int_equal(set.leaves.used, 100);
 	e4df_spans_free(&set);
+}
+
+static void thinned_out(void **state)
+{
+	(void)state;
+	thin_out(0);
+	thin_out(63);
 }
 
 /*
