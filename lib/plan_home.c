@@ -24,7 +24,7 @@ blk64_t home_missing(const struct batcher *b, const struct target *t,
 		return 0;
 	while (at < end) {
 		__u32 lblk = n->lblk + (__u32)(at - n->key);
-		blk64_t dense = window_dense(b, n->owner, lblk);
+		blk64_t dense = dense_of(b, n->owner, lblk);
 		const struct slot *slot = target_find(t, n->owner, dense);
 		blk64_t len = end - at;
 
