@@ -178,14 +178,8 @@ errcode_t e4df_load_add_taken(const struct e4df_batch *batches, size_t from,
 {
 	errcode_t err = 0;
 
-	for (; from < to; from++) {
-		const struct e4df_runs *taken = &batches[from].taken;
-
-		for (size_t i = 0; i < taken->count && !err; i++)
-			err = e4df_runs_push(ret, taken->v[i].start,
-					     taken->v[i].len);
-	}
-	e4df_runs_sort(ret);
+	for (; from < to && !err; from++)
+		err = e4df_batch_taken(&batches[from], 0, ret);
 	return err;
 }
 

@@ -46,7 +46,8 @@ struct e4df_mover {
 	unsigned int block_size;
 	/* Mutable. */
 	struct e4df_loader loader;
-	size_t now; /* the first batch that is not committed */
+	size_t now;		  /* the first batch that is not committed */
+	struct e4df_runs granted; /* (owned) what it takes */
 	struct slot slots[SLOTS];
 	unsigned int first; /* slot in use, */
 	unsigned int used;  /* of so many, in turn */
@@ -134,6 +135,7 @@ void e4df_mover_free(struct e4df_mover *m)
 	}
 	e4df_gate_dismiss(m->gate);
 	e4df_loader_release(&m->loader);
+	e4df_runs_free(&m->granted);
 	free(m);
 }
 
@@ -357,9 +359,11 @@ errcode_t e4df_mover_move(struct e4df_mover *m, size_t i, uint64_t *done,
 	errcode_t err;
 
 	m->now = i;
-	err = read_ahead(m);
-	e4df_gate_grant(m->gate, &m->loader.batches[i].taken,
-			"move"); /* I1, I2 */
+	m->granted.count = 0;
+	err = e4df_batch_taken(&m->loader.batches[i], 0, &m->granted);
+	if (!err)
+		err = read_ahead(m);
+	e4df_gate_grant(m->gate, &m->granted, "move"); /* I1, I2 */
 	while (m->used && m->slots[m->first].load.first <= i && !err) {
 		struct slot *s = &m->slots[m->first];
 

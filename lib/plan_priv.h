@@ -167,10 +167,6 @@ errcode_t mapping_blocks(const struct batcher *b, __u32 inode, __u32 *ret);
 __u32 mapping_bound(const struct batcher *b, __u32 inode, __u32 pieces);
 /* Has a file that is clean the format it is to have, and no block too many? */
 errcode_t mapping_check(const struct batcher *b, __u32 inode, int *is_best);
-/* Mapping blocks of a change get their lblk from the leaves they map. */
-errcode_t mapping_name(const struct batcher *b, __u32 inode,
-		       const struct layout *data, struct e4df_extent *tree);
-
 /* plan_batch.c */
 errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
 		       const struct e4df_policy *policy);
@@ -212,6 +208,12 @@ errcode_t batcher_take(struct batcher *b, __u32 inode,
 		       const struct e4df_extent *e);
 /* Ends the open batch, if it has any change, and begins the next. */
 errcode_t batcher_close(struct batcher *b);
+/*
+ * Brings its map to where all closed batches lead; after that, and after an
+ * error, the batcher can only be released.  The map's mapping blocks have no
+ * lblk then: planning needs none.
+ */
+errcode_t batcher_apply(struct batcher *b, struct e4df_map *map);
 
 /* plan_xattr.c */
 /* Blocks that moving an xattr block changes: itself, its owners' tables. */
