@@ -6,8 +6,8 @@
  * "the first range behind here that is long enough" is one descent.  Neighbours
  * lie side by side in leaves, and a walk from one to the next costs nothing.
  * The same calls give the same tree (no clock, no address in the outcome).
- * Memory: 24 bytes for each range, 25 to 50 with the room in the leaves; added
- * in ascending order they leave none.
+ * Memory: 24 bytes for each range, about 30 with the room in the leaves, and at
+ * worst 50; added in ascending order they leave none.
  */
 #ifndef E4DF_SPANS_H
 #define E4DF_SPANS_H
