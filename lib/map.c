@@ -30,11 +30,13 @@ struct e4df_map {
 	struct e4df_inode *inodes; /* (owned) by ino */
 	size_t inode_count, inode_alloc;
 	/* Lists: the first are another map's, all indices behind are here. */
-	const struct e4df_extent *base; /* (borrowed) NULL if not a fork */
+	const struct e4df_extent *base; /* (borrowed) of a fork */
 	size_t base_count;
+	int is_fork;
 	struct e4df_extent *extents; /* (owned) with gaps */
 	size_t extent_count, extent_alloc;
 	struct e4df_runs free_blocks;
+	int borrows_free;	    /* of a fork: they are the other map's */
 	struct e4df_runs next_free; /* made by prepare, for apply */
 };
 
@@ -70,13 +72,25 @@ errcode_t e4df_map_new(const struct e4df_geometry *geometry,
 	return 0;
 }
 
+/* From now on these blocks are free; they are taken over. */
+static void replace_free(struct e4df_map *map, struct e4df_runs *free_blocks)
+{
+	if (!map->borrows_free)
+		e4df_runs_free(&map->free_blocks);
+	map->borrows_free = 0;
+	map->free_blocks = *free_blocks;
+	memset(free_blocks, 0, sizeof(*free_blocks));
+}
+
 void e4df_map_free(struct e4df_map *map)
 {
+	struct e4df_runs none = E4DF_RUNS_INIT;
+
 	if (!map)
 		return;
 	e4df_runs_free(&map->fixed);
 	e4df_runs_free(&map->areas);
-	e4df_runs_free(&map->free_blocks);
+	replace_free(map, &none);
 	e4df_runs_free(&map->next_free);
 	free(map->reach);
 	free(map->owners);
@@ -180,15 +194,19 @@ static errcode_t copy_flagged(const struct e4df_map *from, struct e4df_map *to)
 	return 0;
 }
 
-/* All lists there are now; a fork's own are copied, as they may change. */
+/*
+ * All lists there are now, of the map that was never a fork; a fork's own are
+ * copied, as they may change.
+ */
 static errcode_t borrow_extents(const struct e4df_map *from,
 				struct e4df_map *to)
 {
 	errcode_t err;
 
-	to->base = from->base ? from->base : from->extents;
-	to->base_count = from->base ? from->base_count : from->extent_count;
-	if (!from->base || !from->extent_count)
+	to->is_fork = 1;
+	to->base = from->is_fork ? from->base : from->extents;
+	to->base_count = from->is_fork ? from->base_count : from->extent_count;
+	if (!from->is_fork || !from->extent_count)
 		return 0;
 	err = e4df_grow(&to->extents, &to->extent_alloc, from->extent_count,
 			sizeof(*to->extents));
@@ -197,6 +215,16 @@ static errcode_t borrow_extents(const struct e4df_map *from,
 	memcpy(to->extents, from->extents,
 	       from->extent_count * sizeof(*to->extents));
 	to->extent_count = from->extent_count;
+	return 0;
+}
+
+/* The same for what is free. */
+static errcode_t borrow_free(const struct e4df_map *from, struct e4df_map *to)
+{
+	if (from->is_fork && !from->borrows_free)
+		return copy_runs(&from->free_blocks, &to->free_blocks);
+	to->free_blocks = from->free_blocks;
+	to->borrows_free = 1;
 	return 0;
 }
 
@@ -232,7 +260,7 @@ errcode_t e4df_map_fork(const struct e4df_map *map, struct e4df_map **ret)
 	if (!err)
 		err = copy_runs(&map->areas, &copy->areas);
 	if (!err)
-		err = copy_runs(&map->free_blocks, &copy->free_blocks);
+		err = borrow_free(map, copy);
 	if (!err) {
 		copy->reach = measure_areas(&copy->areas);
 		err = copy->reach ? 0 : ENOMEM;
@@ -378,8 +406,7 @@ errcode_t e4df_map_finish(struct e4df_map *map, struct e4df_runs *fixed,
 {
 	errcode_t err = 0;
 
-	map->free_blocks = *free_blocks;
-	memset(free_blocks, 0, sizeof(*free_blocks));
+	replace_free(map, free_blocks);
 	for (__u32 i = 0; i < map->inode_count && !err; i++)
 		if (map->inodes[i].why != E4DF_MOVABLE)
 			err = fix_inode(map, i, fixed);
@@ -596,9 +623,7 @@ void e4df_map_apply(struct e4df_map *map, const struct e4df_update *update)
 	for (size_t i = 0; i < update->mapping_count; i++)
 		change_inode(map, &update->mappings[i],
 			     update->extents + update->mappings[i].first);
-	e4df_runs_free(&map->free_blocks);
-	map->free_blocks = map->next_free;
-	memset(&map->next_free, 0, sizeof(map->next_free));
+	replace_free(map, &map->next_free);
 }
 
 errcode_t e4df_map_change(struct e4df_map *map, const struct e4df_mapping *m,
@@ -613,9 +638,7 @@ errcode_t e4df_map_change(struct e4df_map *map, const struct e4df_mapping *m,
 
 void e4df_map_set_free(struct e4df_map *map, struct e4df_runs *free_blocks)
 {
-	e4df_runs_free(&map->free_blocks);
-	map->free_blocks = *free_blocks;
-	memset(free_blocks, 0, sizeof(*free_blocks));
+	replace_free(map, free_blocks);
 }
 
 static int is_same_runs(const struct e4df_runs *a, const struct e4df_runs *b)

@@ -83,9 +83,10 @@ errcode_t e4df_map_new(const struct e4df_geometry *geometry,
 void e4df_map_free(struct e4df_map *map);
 
 /*
- * A copy of a finished map, which borrows all lists of extents that do not
- * change in it.  So until it is freed that map must stay as it is.  Returns
- * ENOMEM.
+ * A copy of a finished map, which borrows what does not change in it: lists of
+ * extents, and all that is free.  So until it is freed that map must stay as
+ * it is.  A fork of a fork borrows from the same map, and does not need the
+ * other fork.  Returns ENOMEM.
  */
 errcode_t e4df_map_fork(const struct e4df_map *map, struct e4df_map **ret);
 

@@ -315,7 +315,7 @@ static errcode_t try_pass(struct e4df_plan *plan, struct e4df_map *map,
 	errcode_t err = batcher_init_files(&p.batcher, map, policy);
 
 	for (__u32 i = 0; !err && i < e4df_map_count(map); i++)
-		p.batcher.files[i].is_whole = is_whole[i];
+		p.batcher.files[i].is_whole = is_whole[i] != 0;
 	if (!err)
 		before = count_excess(&p.batcher);
 	if (before)

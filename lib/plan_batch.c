@@ -25,15 +25,15 @@ static errcode_t init_file(struct batcher *b, __u32 index)
 		if (f->has_long)
 			f->ideal = goal;
 	}
-	f->switches = inode->kind == E4DF_XATTR ?
-			      xattr_switches(b->blocks, index) :
-			      1;
+	f->switches = 1;
+	if (inode->kind == E4DF_XATTR)
+		f->switches = xattr_switches(b->blocks, index) & 0x1fffffff;
+	if (mapping_format(b, index) == E4DF_BLOCK_MAP)
+		return mapping_blocks(b, index, &f->map_blocks);
 	if (b->bits)
 		f->cuts = e4df_cluster_pieces(
 			e4df_map_extents(b->blocks, index),
 			e4df_map_inode(b->blocks, index)->data);
-	if (mapping_format(b, index) == E4DF_BLOCK_MAP)
-		return mapping_blocks(b, index, &f->map_blocks);
 	return 0;
 }
 
@@ -557,6 +557,19 @@ static int compare_dirty(const void *a, const void *b)
 	return (x->inode > y->inode) - (x->inode < y->inode);
 }
 
+/* Layouts are made with room for the worst, and kept to the end of the pass. */
+static void shrink(struct file *f)
+{
+	size_t count = (size_t)f->data + f->tree;
+	struct e4df_extent *v = count ? realloc(f->v, count * sizeof(*v)) :
+					NULL;
+
+	if (!v)
+		return;
+	f->v = v;
+	f->alloc = (__u32)count;
+}
+
 static errcode_t build_batch(struct batcher *b, struct builder *w)
 {
 	errcode_t err = 0;
@@ -578,6 +591,8 @@ static errcode_t build_batch(struct batcher *b, struct builder *w)
 			err = release_tree(b, d);
 		if (!err)
 			err = add_change(b, w, d);
+		if (!err)
+			shrink(f);
 		f->dirty = 0;
 	}
 	e4df_batch_shrink(&w->batch);

@@ -45,15 +45,19 @@ struct file {
 	__u32 alloc;	       /* of v */
 	__u32 blocks;	       /* of data */
 	__u32 ideal;
-	__u32 map_blocks; /* mapping blocks of a block map, always */
-	__u32 switches;	  /* blocks that its change needs in any case:
-			   * inode tables; an xattr block itself */
-	__u32 cuts;	  /* with bigalloc: extents that it has anyway */
-	__u32 dirty;	  /* 1 + index into batcher->dirty; 0 = clean */
-	int has_long;	  /* runs that are not moved to be joined */
-	int is_waiting;	  /* for its window: must not be disturbed */
-	int is_whole;	  /* must not be displaced in pieces (again) */
+	union {
+		__u32 map_blocks; /* mapping blocks of a block map, always */
+		__u32 cuts;	  /* else, with bigalloc: extents that it has
+				   * anyway */
+	};
+	__u32 switches : 29;  /* blocks that its change needs in any case:
+			       * inode tables; an xattr block itself */
+	__u32 has_long : 1;   /* runs that are not moved to be joined */
+	__u32 is_waiting : 1; /* for its window: must not be disturbed */
+	__u32 is_whole : 1;   /* must not be displaced in pieces (again) */
+	__u32 dirty;	      /* 1 + index into batcher->dirty; 0 = clean */
 };
+_Static_assert(sizeof(struct file) <= 40, "there are as many as inodes");
 
 /* A file that the open batch changes, with its layout before. */
 struct dirty {

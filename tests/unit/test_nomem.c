@@ -222,7 +222,7 @@ static void pins(void **state)
 				      { .count = 0 } });
 
 	(void)state;
-	assert_true(starve(do_pin, map) > 7);
+	assert_true(starve(do_pin, map) > 6);
 	e4df_map_free(map);
 }
 
