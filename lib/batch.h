@@ -30,18 +30,22 @@ _Static_assert(sizeof(struct e4df_extent) == 16, "the map counts on it");
 #define E4DF_EXTENT_UNWRITTEN 0x1 /* allocated, reads as zeros */
 #define E4DF_EXTENT_TREE      0x2 /* a mapping block of the inode */
 
-/* One piece of an inode's data that changes its place.  24 bytes. */
+/*
+ * One piece of an inode's data that changes its place.  20 bytes: a plan is
+ * made of them.
+ */
 struct e4df_move {
 	blk64_t from : 48;
-	blk64_t flags : 16; /* E4DF_MOVE_: nothing to copy, for that reason */
-	blk64_t to;
+	blk64_t to : 48;
 	__u32 lblk;
-	__u32 len;
-};
-_Static_assert(sizeof(struct e4df_move) == 24, "a plan is made of them");
+	__u32 len : 30;
+	__u32 flags : 2; /* E4DF_MOVE_: nothing to copy, for that reason */
+} __attribute__((packed, aligned(4)));
+_Static_assert(sizeof(struct e4df_move) == 20, "as is said above");
 
-#define E4DF_MOVE_UNWRITTEN 0x1 /* reads as zeros */
-#define E4DF_MOVE_XATTR	    0x2 /* commit writes it */
+#define E4DF_MOVE_MOST	    ((1U << 30) - 1) /* blocks */
+#define E4DF_MOVE_UNWRITTEN 0x1		     /* reads as zeros */
+#define E4DF_MOVE_XATTR	    0x2		     /* commit writes it */
 
 /* How an inode's mapping is written on disk. */
 enum e4df_format {

@@ -468,9 +468,17 @@ static errcode_t add_move(struct builder *w, const struct e4df_move *move)
 	return 0;
 }
 
+/* What commit writes of an xattr block has its place in its checksum. */
+static unsigned int flags_of(const struct e4df_extent *e, enum e4df_kind kind)
+{
+	if (kind == E4DF_XATTR)
+		return E4DF_MOVE_XATTR;
+	return e->flags & E4DF_EXTENT_UNWRITTEN ? E4DF_MOVE_UNWRITTEN : 0;
+}
+
 /* The difference between two layouts of the same blocks. */
 static errcode_t add_moves(struct builder *w, const struct e4df_extent *old,
-			   const struct layout *now, unsigned int flags)
+			   const struct layout *now, enum e4df_kind kind)
 {
 	errcode_t err = 0;
 
@@ -479,26 +487,26 @@ static errcode_t add_moves(struct builder *w, const struct e4df_extent *old,
 		__u32 done = 0;
 
 		while (done < n->len && !err) {
-			struct e4df_move m = {
-				.flags = (flags |
-					  (n->flags & E4DF_EXTENT_UNWRITTEN ?
-						   E4DF_MOVE_UNWRITTEN :
-						   0U)) &
-					 0xffff,
-				.to = n->pblk + done,
-				.lblk = n->lblk + done,
-				.len = n->len - done,
-			};
+			__u32 lblk = n->lblk + done, len = n->len - done;
+			struct e4df_move m;
 
-			while (old->lblk + (blk64_t)old->len <= m.lblk)
+			while (old->lblk + (blk64_t)old->len <= lblk)
 				old++;
-			if (old->lblk + (blk64_t)old->len - m.lblk < m.len)
-				m.len = old->lblk + old->len - m.lblk;
-			m.from = (old->pblk + (m.lblk - old->lblk)) &
-				 E4DF_PBLK_MAX;
+			if (old->lblk + (blk64_t)old->len - lblk < len)
+				len = old->lblk + old->len - lblk;
+			if (len > E4DF_MOVE_MOST)
+				len = E4DF_MOVE_MOST;
+			m = (struct e4df_move){
+				.from = (old->pblk + (lblk - old->lblk)) &
+					E4DF_PBLK_MAX,
+				.to = (n->pblk + done) & E4DF_PBLK_MAX,
+				.lblk = lblk,
+				.len = len & E4DF_MOVE_MOST,
+				.flags = flags_of(n, kind) & 3,
+			};
 			if (m.from != m.to)
 				err = add_move(w, &m);
-			done += m.len;
+			done += len;
 		}
 	}
 	return err;
@@ -522,16 +530,15 @@ static errcode_t add_change(const struct batcher *b, struct builder *w,
 			    const struct dirty *d)
 {
 	const struct file *f = &b->files[d->inode];
-	int is_xattr = e4df_map_inode(b->map, d->inode)->kind == E4DF_XATTR;
+	enum e4df_kind kind = e4df_map_inode(b->map, d->inode)->kind;
 	size_t moves = w->batch.move_count;
 	struct layout old = { .own = NULL }, now = { .own = NULL };
 	errcode_t err = mapping_layout(&old, b, d->inode, d->old, d->data);
 
 	if (!err)
 		err = mapping_layout(&now, b, d->inode, f->v, f->data);
-	/* what commit writes of an xattr block has its place in its checksum */
 	if (!err)
-		err = add_moves(w, old.v, &now, is_xattr ? E4DF_MOVE_XATTR : 0);
+		err = add_moves(w, old.v, &now, kind);
 	if (!err)
 		err = add_tree(b, w, d->old + d->data, d->tree);
 	if (!err)
@@ -659,16 +666,25 @@ static errcode_t apply_file(const struct batcher *b, __u32 inode,
 	return err;
 }
 
-/* All files that any batch has changed have lists of their own. */
+/*
+ * All files that any batch has changed have lists of their own.  What is not
+ * needed any more goes at once: here a pass takes the most memory.
+ */
 errcode_t batcher_apply(struct batcher *b, struct e4df_map *map)
 {
 	struct e4df_runs unused = E4DF_RUNS_INIT;
 	errcode_t err = space_list_free(&b->space, e4df_map_areas(b->map),
 					b->bits, &unused);
 
-	for (__u32 i = 0; i < e4df_map_count(map) && !err; i++)
-		if (b->files[i].v)
+	space_release(&b->space);
+	for (__u32 i = 0; i < e4df_map_count(map) && !err; i++) {
+		struct file *f = &b->files[i];
+
+		if (f->v)
 			err = apply_file(b, i, map);
+		free(f->v);
+		f->v = NULL;
+	}
 	if (err)
 		e4df_runs_free(&unused);
 	else

@@ -8,9 +8,9 @@
 
 #define DISK 400U /* blocks */
 
-#define MOVE(f, t, n)                              \
-	{                                          \
-		.from = (f), .to = (t), .len = (n) \
+#define MOVE(f, t, n)                                             \
+	{                                                         \
+		.from = (f), .to = (t), .len = (n)&E4DF_MOVE_MOST \
 	}
 
 /* A batch of moves; what it takes is nobody's business here. */
@@ -43,7 +43,10 @@ static void neighbours_are_joined(void **state)
 		MOVE(10, 100, 2),
 		MOVE(18, 104, 1),
 		MOVE(40, 200, 3),
-		{ 60, E4DF_MOVE_UNWRITTEN, 300, 0, 9 },
+		{ .from = 60,
+		  .to = 300,
+		  .len = 9,
+		  .flags = E4DF_MOVE_UNWRITTEN },
 	};
 	struct e4df_batch batch = batch_of(moves, ARRAY_SIZE(moves));
 	struct e4df_load load = { .pieces = NULL };
