@@ -8,6 +8,8 @@
  * for each inode that owns blocks, 16 for each extent and each mapping block,
  * 16 for each range of free or fixed blocks, 36 for each xattr block and 4 for
  * each of its owners, 8 for each directory with flags; nothing for each block.
+ * A fork has inodes and fixed ranges of its own, and extents of those inodes
+ * that change.
  */
 #ifndef E4DF_MAP_H
 #define E4DF_MAP_H
