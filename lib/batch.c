@@ -8,9 +8,71 @@ void e4df_batch_release(struct e4df_batch *batch)
 {
 	free(batch->moves);
 	free(batch->changes);
-	free(batch->extents);
-	e4df_runs_free(&batch->taken);
-	e4df_runs_free(&batch->released);
+	free(batch->tree);
+}
+
+/* Less memory is not needed: where it is not given, the old stays good. */
+static void *shrink(void *v, size_t count, size_t size)
+{
+	void *less = count ? realloc(v, count * size) : NULL;
+
+	if (!count)
+		free(v);
+	return less || !count ? less : v;
+}
+
+void e4df_batch_shrink(struct e4df_batch *batch)
+{
+	batch->moves =
+		shrink(batch->moves, batch->move_count, sizeof(*batch->moves));
+	batch->changes = shrink(batch->changes, batch->change_count,
+				sizeof(*batch->changes));
+	batch->tree =
+		shrink(batch->tree, batch->tree_count, sizeof(*batch->tree));
+}
+
+static errcode_t add_clusters(struct e4df_runs *runs, unsigned int bits,
+			      blk64_t start, __u32 len)
+{
+	blk64_t first = start >> bits, last = (start + (len - 1)) >> bits;
+
+	return e4df_runs_push(runs, first << bits, (last - first + 1) << bits);
+}
+
+errcode_t e4df_batch_taken(const struct e4df_batch *batch, unsigned int bits,
+			   struct e4df_runs *ret)
+{
+	const blk64_t *tree = batch->tree;
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < batch->move_count && !err; i++)
+		err = add_clusters(ret, bits, batch->moves[i].to,
+				   batch->moves[i].len);
+	for (size_t i = 0; i < batch->change_count && !err; i++) {
+		tree += batch->changes[i].old_tree;
+		for (__u32 k = 0; k < batch->changes[i].tree && !err; k++)
+			err = add_clusters(ret, bits, *tree++, 1);
+	}
+	e4df_runs_sort(ret);
+	return err;
+}
+
+errcode_t e4df_batch_released(const struct e4df_batch *batch, unsigned int bits,
+			      struct e4df_runs *ret)
+{
+	const blk64_t *tree = batch->tree;
+	errcode_t err = 0;
+
+	for (size_t i = 0; i < batch->move_count && !err; i++)
+		err = add_clusters(ret, bits, batch->moves[i].from,
+				   batch->moves[i].len);
+	for (size_t i = 0; i < batch->change_count && !err; i++) {
+		for (__u32 k = 0; k < batch->changes[i].old_tree && !err; k++)
+			err = add_clusters(ret, bits, *tree++, 1);
+		tree += batch->changes[i].tree;
+	}
+	e4df_runs_sort(ret);
+	return err;
 }
 
 static int compare_from(const void *a, const void *b)
@@ -29,7 +91,7 @@ errcode_t e4df_batch_reads(const struct e4df_batch *batch,
 	if (!v)
 		return ENOMEM;
 	for (size_t i = 0; i < batch->move_count; i++)
-		if (!(batch->moves[i].flags & E4DF_EXTENT_UNWRITTEN))
+		if (!batch->moves[i].flags)
 			v[n++] = batch->moves[i];
 	qsort(v, n, sizeof(*v), compare_from);
 	*ret = v;

@@ -28,12 +28,12 @@ enum part {
 
 struct transaction {
 	/* Immutable. */
-	struct e4df_volume *vol;	/* (borrowed) */
-	ext2_filsys fs;			/* (borrowed from vol) */
-	struct e4df_gate *gate;		/* (borrowed from vol) */
-	struct e4df_journal *journal;	/* (borrowed) NULL for none */
-	const struct e4df_map *map;	/* (borrowed) */
-	const struct e4df_batch *batch; /* (borrowed) */
+	struct e4df_volume *vol;	  /* (borrowed) */
+	ext2_filsys fs;			  /* (borrowed from vol) */
+	struct e4df_gate *gate;		  /* (borrowed from vol) */
+	struct e4df_journal *journal;	  /* (borrowed) NULL for none */
+	const struct e4df_map *map;	  /* (borrowed) */
+	const struct e4df_update *update; /* (borrowed) */
 	unsigned int bs;
 	unsigned int bits; /* a cluster is 2^bits blocks */
 	/* Mutable. */
@@ -195,10 +195,10 @@ static errcode_t stage_quota(struct transaction *t, ext2_ino_t ino,
 
 /* The new mapping: its blocks, the root in the inode, the inode's checksum */
 static errcode_t stage_change(struct transaction *t,
-			      const struct e4df_change *change)
+			      const struct e4df_mapping *change)
 {
 	const struct e4df_inode *before = e4df_map_inode(t->map, change->inode);
-	const struct e4df_extent *data = t->batch->extents + change->first;
+	const struct e4df_extent *data = t->update->extents + change->first;
 	struct e4df_extent *tree = NULL;
 	struct ext2_inode_large *inode;
 	char *images = NULL;
@@ -271,10 +271,10 @@ static errcode_t switch_owner(struct transaction *t, ext2_ino_t ino,
 
 /* An xattr block's image for its new place, and all that refers to it. */
 static errcode_t stage_xattr(struct transaction *t,
-			     const struct e4df_change *change)
+			     const struct e4df_mapping *change)
 {
 	blk64_t from = e4df_map_extents(t->map, change->inode)->pblk;
-	blk64_t to = t->batch->extents[change->first].pblk;
+	blk64_t to = t->update->extents[change->first].pblk;
 	struct ext2_ext_attr_header *head;
 	const ext2_ino_t *owner;
 	void *image;
@@ -298,11 +298,11 @@ static errcode_t stage_xattr(struct transaction *t,
 
 static errcode_t stage_changes(struct transaction *t)
 {
-	const struct e4df_batch *batch = t->batch;
+	const struct e4df_update *update = t->update;
 	errcode_t err = 0;
 
-	for (size_t i = 0; i < batch->change_count && !err; i++) {
-		const struct e4df_change *c = &batch->changes[i];
+	for (size_t i = 0; i < update->mapping_count && !err; i++) {
+		const struct e4df_mapping *c = &update->mappings[i];
 
 		if (e4df_map_inode(t->map, c->inode)->kind == E4DF_XATTR)
 			err = stage_xattr(t, c);
@@ -457,8 +457,8 @@ static errcode_t stage_super(struct transaction *t, struct ext2_super_block *sb)
 	void *image;
 	errcode_t err;
 
-	count += e4df_runs_blocks(&t->batch->released);
-	count -= e4df_runs_blocks(&t->batch->taken);
+	count += e4df_runs_blocks(&t->update->released);
+	count -= e4df_runs_blocks(&t->update->taken);
 	if (count == ext2fs_free_blocks_count(sb))
 		return 0;
 	ext2fs_free_blocks_count_set(sb, count);
@@ -474,19 +474,19 @@ static errcode_t stage_super(struct transaction *t, struct ext2_super_block *sb)
 
 static errcode_t stage_all(struct transaction *t, struct ext2_super_block *sb)
 {
-	const struct e4df_batch *batch = t->batch;
+	const struct e4df_update *update = t->update;
 	errcode_t err = open_parts(t);
 
 	if (!err)
 		err = stage_changes(t);
 	if (!err)
-		err = flip_runs(t, MARKED, &batch->taken);
+		err = flip_runs(t, MARKED, &update->taken);
 	if (!err)
-		err = finish_groups(t, MARKED, &batch->taken);
+		err = finish_groups(t, MARKED, &update->taken);
 	if (!err)
-		err = flip_runs(t, FREED, &batch->released);
+		err = flip_runs(t, FREED, &update->released);
 	if (!err)
-		err = finish_groups(t, FREED, &batch->released);
+		err = finish_groups(t, FREED, &update->released);
 	if (!err)
 		err = stage_super(t, sb);
 	return err ? err : seal_parts(t);
@@ -507,7 +507,7 @@ static errcode_t write_part(struct transaction *t, enum part part)
 {
 	if (part == MAPPINGS)
 		return e4df_stage_write(t->parts[part], t->gate,
-					&t->batch->taken,
+					&t->update->taken,
 					"new mapping blocks"); /* I1, I2 */
 	return e4df_stage_write(t->parts[part], t->gate, NULL,
 				"the ordered commit");
@@ -577,7 +577,7 @@ static errcode_t write_ordered(struct transaction *t)
 
 errcode_t e4df_commit(struct e4df_volume *vol, struct e4df_journal *journal,
 		      const struct e4df_map *map,
-		      const struct e4df_batch *batch)
+		      const struct e4df_update *update)
 {
 	struct transaction t = {
 		.vol = vol,
@@ -585,7 +585,7 @@ errcode_t e4df_commit(struct e4df_volume *vol, struct e4df_journal *journal,
 		.gate = e4df_volume_gate(vol),
 		.journal = journal,
 		.map = map,
-		.batch = batch,
+		.update = update,
 		.bs = e4df_volume_fs(vol)->blocksize,
 		.bits = (unsigned int)e4df_volume_fs(vol)->cluster_ratio_bits,
 	};

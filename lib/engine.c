@@ -13,6 +13,7 @@
 #include "plan.h"
 #include "scan.h"
 #include "unreadable.h"
+#include "update.h"
 #include "verify.h"
 
 #define BATCH_BYTES   (64 << 20) /* data of one change, about */
@@ -292,10 +293,15 @@ static __u32 most_blocks(const struct run *run)
 /* Brings the map to where the plan leads. */
 static errcode_t apply(struct run *run, const struct e4df_batch *batch)
 {
-	errcode_t err = e4df_map_prepare(run->map, batch);
+	struct e4df_update update;
+	errcode_t err = e4df_update_make(run->map, batch, &update);
 
+	if (err)
+		return err;
+	err = e4df_map_prepare(run->map, &update);
 	if (!err)
-		e4df_map_apply(run->map, batch);
+		e4df_map_apply(run->map, &update);
+	e4df_update_release(&update);
 	return err;
 }
 
@@ -491,23 +497,27 @@ static errcode_t run_batch(struct run *run, size_t i, struct e4df_runs *bad)
 {
 	struct e4df_outcome *out = run->outcome;
 	const struct e4df_batch *batch = e4df_plan_batch(run->plan, i);
+	struct e4df_update update = { .mappings = NULL };
 	uint64_t done = out->moved_bytes;
 	errcode_t err = e4df_event_check(run->sink);
 
 	if (!err)
-		err = e4df_map_prepare(run->map, batch);
+		err = e4df_update_make(run->map, batch, &update);
+	if (!err)
+		err = e4df_map_prepare(run->map, &update);
 	if (!err)
 		err = e4df_mover_move(run->mover, i, &done, out->planned_bytes,
 				      bad);
 	if (!err)
-		err = e4df_commit(run->vol, run->journal, run->map, batch);
-	if (err)
-		return err;
-	e4df_map_apply(run->map, batch);
-	mark_seen(run, batch, SEEN_DONE);
-	out->moved_bytes = done;
-	out->done_batches++;
-	return 0;
+		err = e4df_commit(run->vol, run->journal, run->map, &update);
+	if (!err) {
+		e4df_map_apply(run->map, &update);
+		mark_seen(run, batch, SEEN_DONE);
+		out->moved_bytes = done;
+		out->done_batches++;
+	}
+	e4df_update_release(&update);
+	return err;
 }
 
 /* Is there no change that is begun and not finished? */

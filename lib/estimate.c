@@ -60,6 +60,7 @@ struct counter {
 	const struct e4df_map *map;	  /* (borrowed) */
 	const struct e4df_geometry *g;	  /* (borrowed from map) */
 	struct set inodes, groups, descs; /* (owned) */
+	struct e4df_runs space;		  /* (owned) for one list at a time */
 	blk64_t mappings; /* of the batch, and attribute blocks */
 	blk64_t xattrs;
 };
@@ -116,6 +117,24 @@ static errcode_t add_groups(struct counter *c, const struct e4df_runs *runs)
 	return err;
 }
 
+static errcode_t add_taken(struct counter *c, const struct e4df_batch *batch)
+{
+	errcode_t err;
+
+	c->space.count = 0;
+	err = e4df_batch_taken(batch, c->g->cluster_bits, &c->space);
+	return err ? err : add_groups(c, &c->space);
+}
+
+static errcode_t add_released(struct counter *c, const struct e4df_batch *batch)
+{
+	errcode_t err;
+
+	c->space.count = 0;
+	err = e4df_batch_released(batch, c->g->cluster_bits, &c->space);
+	return err ? err : add_groups(c, &c->space);
+}
+
 /* Bitmaps and descriptors of the groups that were added, which are forgotten */
 static errcode_t count_groups(struct counter *c, blk64_t *ret)
 {
@@ -141,10 +160,10 @@ static errcode_t count_journaled(struct counter *c,
 {
 	blk64_t tags = (c->g->block_size - TAG_SPARE) / TAG_BYTES, groups = 0;
 	blk64_t logged = *meta - c->mappings;
-	errcode_t err = add_groups(c, &batch->taken);
+	errcode_t err = add_taken(c, batch);
 
 	if (!err)
-		err = add_groups(c, &batch->released);
+		err = add_released(c, batch);
 	if (!err)
 		err = count_groups(c, &groups);
 	logged += groups + 1; /* the superblock */
@@ -159,12 +178,12 @@ static errcode_t count_ordered(struct counter *c,
 			       blk64_t *written)
 {
 	blk64_t marked = 0, freed = 0;
-	errcode_t err = add_groups(c, &batch->taken);
+	errcode_t err = add_taken(c, batch);
 
 	if (!err)
 		err = count_groups(c, &marked);
 	if (!err)
-		err = add_groups(c, &batch->released);
+		err = add_released(c, batch);
 	if (!err)
 		err = count_groups(c, &freed);
 	*meta += marked + freed;
@@ -236,6 +255,7 @@ errcode_t e4df_estimate_bytes(const struct e4df_map *map,
 	free(c.inodes.v);
 	free(c.groups.v);
 	free(c.descs.v);
+	e4df_runs_free(&c.space);
 	return err;
 }
 

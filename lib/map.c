@@ -29,9 +29,14 @@ struct e4df_map {
 	/* Mutable. */
 	struct e4df_inode *inodes; /* (owned) by ino */
 	size_t inode_count, inode_alloc;
-	struct e4df_extent *extents; /* (owned) lists, with gaps */
+	/* Lists: the first are another map's, all indices behind are here. */
+	const struct e4df_extent *base; /* (borrowed) of a fork */
+	size_t base_count;
+	int is_fork;
+	struct e4df_extent *extents; /* (owned) with gaps */
 	size_t extent_count, extent_alloc;
 	struct e4df_runs free_blocks;
+	int borrows_free;	    /* of a fork: they are the other map's */
 	struct e4df_runs next_free; /* made by prepare, for apply */
 };
 
@@ -67,13 +72,25 @@ errcode_t e4df_map_new(const struct e4df_geometry *geometry,
 	return 0;
 }
 
+/* From now on these blocks are free; they are taken over. */
+static void replace_free(struct e4df_map *map, struct e4df_runs *free_blocks)
+{
+	if (!map->borrows_free)
+		e4df_runs_free(&map->free_blocks);
+	map->borrows_free = 0;
+	map->free_blocks = *free_blocks;
+	memset(free_blocks, 0, sizeof(*free_blocks));
+}
+
 void e4df_map_free(struct e4df_map *map)
 {
+	struct e4df_runs none = E4DF_RUNS_INIT;
+
 	if (!map)
 		return;
 	e4df_runs_free(&map->fixed);
 	e4df_runs_free(&map->areas);
-	e4df_runs_free(&map->free_blocks);
+	replace_free(map, &none);
 	e4df_runs_free(&map->next_free);
 	free(map->reach);
 	free(map->owners);
@@ -177,24 +194,63 @@ static errcode_t copy_flagged(const struct e4df_map *from, struct e4df_map *to)
 	return 0;
 }
 
-errcode_t e4df_map_clone(const struct e4df_map *map, struct e4df_map **ret)
+/*
+ * All lists there are now, of the map that was never a fork; a fork's own are
+ * copied, as they may change.
+ */
+static errcode_t borrow_extents(const struct e4df_map *from,
+				struct e4df_map *to)
+{
+	errcode_t err;
+
+	to->is_fork = 1;
+	to->base = from->is_fork ? from->base : from->extents;
+	to->base_count = from->is_fork ? from->base_count : from->extent_count;
+	if (!from->is_fork || !from->extent_count)
+		return 0;
+	err = e4df_grow(&to->extents, &to->extent_alloc, from->extent_count,
+			sizeof(*to->extents));
+	if (err)
+		return err;
+	memcpy(to->extents, from->extents,
+	       from->extent_count * sizeof(*to->extents));
+	to->extent_count = from->extent_count;
+	return 0;
+}
+
+/* The same for what is free. */
+static errcode_t borrow_free(const struct e4df_map *from, struct e4df_map *to)
+{
+	if (from->is_fork && !from->borrows_free)
+		return copy_runs(&from->free_blocks, &to->free_blocks);
+	to->free_blocks = from->free_blocks;
+	to->borrows_free = 1;
+	return 0;
+}
+
+static errcode_t copy_inodes(const struct e4df_map *from, struct e4df_map *to)
+{
+	to->inodes = malloc((from->inode_count + 1) * sizeof(*to->inodes));
+	if (!to->inodes)
+		return ENOMEM;
+	to->inode_alloc = from->inode_count + 1;
+	to->inode_count = from->inode_count;
+	if (from->inode_count)
+		memcpy(to->inodes, from->inodes,
+		       from->inode_count * sizeof(*to->inodes));
+	return 0;
+}
+
+errcode_t e4df_map_fork(const struct e4df_map *map, struct e4df_map **ret)
 {
 	struct e4df_map *copy;
 	errcode_t err = e4df_map_new(&map->geometry, &copy);
 
 	if (err)
 		return err;
-	err = e4df_grow(&copy->inodes, &copy->inode_alloc, map->inode_count,
-			sizeof(*copy->inodes));
-	if (!err && map->inode_count) {
-		memcpy(copy->inodes, map->inodes,
-		       map->inode_count * sizeof(*map->inodes));
-		copy->inode_count = map->inode_count;
-	}
-	for (__u32 i = 0; i < map->inode_count && !err; i++)
-		err = e4df_map_set_extents(copy, i, e4df_map_extents(map, i),
-					   map->inodes[i].data,
-					   map->inodes[i].tree);
+	err = copy_inodes(map, copy);
+	if (!err)
+		err = borrow_extents(map, copy);
 	if (!err)
 		err = copy_owners(map, copy);
 	if (!err)
@@ -204,7 +260,7 @@ errcode_t e4df_map_clone(const struct e4df_map *map, struct e4df_map **ret)
 	if (!err)
 		err = copy_runs(&map->areas, &copy->areas);
 	if (!err)
-		err = copy_runs(&map->free_blocks, &copy->free_blocks);
+		err = borrow_free(map, copy);
 	if (!err) {
 		copy->reach = measure_areas(&copy->areas);
 		err = copy->reach ? 0 : ENOMEM;
@@ -234,6 +290,16 @@ errcode_t e4df_map_add_inode(struct e4df_map *map, ext2_ino_t ino,
 	return 0;
 }
 
+static errcode_t reserve_extents(struct e4df_map *map, size_t more)
+{
+	size_t need = map->extent_count + more;
+
+	if (map->base_count + need > UINT32_MAX)
+		return E4DF_ET_OVERFLOW;
+	return e4df_grow(&map->extents, &map->extent_alloc, need,
+			 sizeof(*map->extents));
+}
+
 errcode_t e4df_map_set_extents(struct e4df_map *map, __u32 index,
 			       const struct e4df_extent *extents, __u32 data,
 			       __u32 tree)
@@ -242,13 +308,12 @@ errcode_t e4df_map_set_extents(struct e4df_map *map, __u32 index,
 	size_t count = (size_t)data + tree;
 	errcode_t err;
 
-	if (map->extent_count + count > UINT32_MAX || tree >= 1U << 23)
+	if (tree >= 1U << 23)
 		return E4DF_ET_OVERFLOW;
-	err = e4df_grow(&map->extents, &map->extent_alloc,
-			map->extent_count + count, sizeof(*map->extents));
+	err = reserve_extents(map, count);
 	if (err)
 		return err;
-	inode->first = (__u32)map->extent_count;
+	inode->first = (__u32)(map->base_count + map->extent_count);
 	inode->data = data;
 	inode->tree = tree & 0x7fffff;
 	if (count)
@@ -341,8 +406,7 @@ errcode_t e4df_map_finish(struct e4df_map *map, struct e4df_runs *fixed,
 {
 	errcode_t err = 0;
 
-	map->free_blocks = *free_blocks;
-	memset(free_blocks, 0, sizeof(*free_blocks));
+	replace_free(map, free_blocks);
 	for (__u32 i = 0; i < map->inode_count && !err; i++)
 		if (map->inodes[i].why != E4DF_MOVABLE)
 			err = fix_inode(map, i, fixed);
@@ -383,8 +447,12 @@ const struct e4df_inode *e4df_map_inode(const struct e4df_map *map, __u32 index)
 const struct e4df_extent *e4df_map_extents(const struct e4df_map *map,
 					   __u32 index)
 {
+	__u32 first = map->inodes[index].first;
+
+	if (first < map->base_count)
+		return map->base + first;
 	/* a map without extents has no array to point into */
-	return map->extents ? map->extents + map->inodes[index].first : NULL;
+	return map->extents ? map->extents + (first - map->base_count) : NULL;
 }
 
 const struct e4df_extent *e4df_map_all_extents(const struct e4df_map *map)
@@ -506,26 +574,17 @@ void e4df_map_measure(const struct e4df_map *map, __u32 index,
 	ret->allocated = (clusters + inode->tree) << bits;
 }
 
-static errcode_t reserve_extents(struct e4df_map *map,
-				 const struct e4df_batch *batch)
-{
-	size_t need = map->extent_count + batch->extent_count;
-
-	if (need > UINT32_MAX)
-		return E4DF_ET_OVERFLOW;
-	return e4df_grow(&map->extents, &map->extent_alloc, need,
-			 sizeof(*map->extents));
-}
-
-errcode_t e4df_map_prepare(struct e4df_map *map, const struct e4df_batch *batch)
+errcode_t e4df_map_prepare(struct e4df_map *map,
+			   const struct e4df_update *update)
 {
 	struct e4df_runs next = E4DF_RUNS_INIT;
-	errcode_t err = reserve_extents(map, batch);
+	errcode_t err = reserve_extents(map, update->extent_count);
 
 	if (!err)
 		err = copy_runs(&map->free_blocks, &next);
 	if (!err)
-		err = e4df_runs_update(&next, &batch->taken, &batch->released);
+		err = e4df_runs_update(&next, &update->taken,
+				       &update->released);
 	e4df_runs_free(&map->next_free);
 	if (err)
 		e4df_runs_free(&next);
@@ -534,50 +593,54 @@ errcode_t e4df_map_prepare(struct e4df_map *map, const struct e4df_batch *batch)
 	return err;
 }
 
-static void apply_changes(struct e4df_map *map, const struct e4df_batch *batch)
+/* Is there room for so many extents where the inode's list is? */
+static int has_place(const struct e4df_map *map, const struct e4df_inode *inode,
+		     size_t need)
 {
-	for (size_t i = 0; i < batch->change_count; i++) {
-		const struct e4df_change *c = &batch->changes[i];
-		struct e4df_inode *inode = &map->inodes[c->inode];
-		size_t need = (size_t)c->data + c->tree;
+	return inode->first >= map->base_count &&
+	       need <= (size_t)inode->data + inode->tree;
+}
 
-		if (need > (size_t)inode->data + inode->tree) {
-			inode->first = (__u32)map->extent_count;
-			map->extent_count += need;
-		}
-		inode->data = c->data;
-		inode->tree = c->tree & 0x7fffff;
-		inode->format = c->format & 1;
-		memcpy(map->extents + inode->first, batch->extents + c->first,
+/* There is room for it behind all lists. */
+static void change_inode(struct e4df_map *map, const struct e4df_mapping *m,
+			 const struct e4df_extent *extents)
+{
+	struct e4df_inode *inode = &map->inodes[m->inode];
+	size_t need = (size_t)m->data + m->tree;
+
+	if (!has_place(map, inode, need)) {
+		inode->first = (__u32)(map->base_count + map->extent_count);
+		map->extent_count += need;
+	}
+	inode->data = m->data;
+	inode->tree = m->tree & 0x7fffff;
+	inode->format = m->format & 1;
+	if (need)
+		memcpy(map->extents + (inode->first - map->base_count), extents,
 		       need * sizeof(*map->extents));
-	}
 }
 
-void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch)
+void e4df_map_apply(struct e4df_map *map, const struct e4df_update *update)
 {
-	apply_changes(map, batch);
-	e4df_runs_free(&map->free_blocks);
-	map->free_blocks = map->next_free;
-	memset(&map->next_free, 0, sizeof(map->next_free));
+	for (size_t i = 0; i < update->mapping_count; i++)
+		change_inode(map, &update->mappings[i],
+			     update->extents + update->mappings[i].first);
+	replace_free(map, &map->next_free);
 }
 
-errcode_t e4df_map_apply_all(struct e4df_map *map,
-			     const struct e4df_batch *batches, size_t count,
-			     struct e4df_runs *free_blocks)
+errcode_t e4df_map_change(struct e4df_map *map, const struct e4df_mapping *m,
+			  const struct e4df_extent *extents)
 {
-	errcode_t err = 0;
+	errcode_t err = reserve_extents(map, (size_t)m->data + m->tree);
 
-	for (size_t i = 0; i < count && !err; i++) {
-		err = reserve_extents(map, &batches[i]);
-		if (!err)
-			apply_changes(map, &batches[i]);
-	}
-	if (err)
-		return err;
-	e4df_runs_free(&map->free_blocks);
-	map->free_blocks = *free_blocks;
-	memset(free_blocks, 0, sizeof(*free_blocks));
-	return 0;
+	if (!err)
+		change_inode(map, m, extents);
+	return err;
+}
+
+void e4df_map_set_free(struct e4df_map *map, struct e4df_runs *free_blocks)
+{
+	replace_free(map, free_blocks);
 }
 
 static int is_same_runs(const struct e4df_runs *a, const struct e4df_runs *b)

@@ -2,12 +2,14 @@
 /*
  * map - layer 3: the model of the file system, which block is whose
  *
- * Made by scan, read by everyone, changed only by e4df_map_apply().  Units
- * are blocks; with bigalloc all that is fixed or free is whole clusters, but
+ * Made by scan, read by everyone, changed only by what has moved.  Units are
+ * blocks; with bigalloc all that is fixed or free is whole clusters, but
  * for a last one that is not whole itself: that is fixed.  Memory: 16 bytes
  * for each inode that owns blocks, 16 for each extent and each mapping block,
  * 16 for each range of free or fixed blocks, 36 for each xattr block and 4 for
  * each of its owners, 8 for each directory with flags; nothing for each block.
+ * A fork has inodes and fixed ranges of its own, and extents of those inodes
+ * that change.
  */
 #ifndef E4DF_MAP_H
 #define E4DF_MAP_H
@@ -82,8 +84,13 @@ errcode_t e4df_map_new(const struct e4df_geometry *geometry,
 		       struct e4df_map **ret);
 void e4df_map_free(struct e4df_map *map);
 
-/* A copy of a finished map.  Returns ENOMEM. */
-errcode_t e4df_map_clone(const struct e4df_map *map, struct e4df_map **ret);
+/*
+ * A copy of a finished map, which borrows what does not change in it: lists of
+ * extents, and all that is free.  So until it is freed that map must stay as
+ * it is.  A fork of a fork borrows from the same map, and does not need the
+ * other fork.  Returns ENOMEM.
+ */
+errcode_t e4df_map_fork(const struct e4df_map *map, struct e4df_map **ret);
 
 /* Building, by scan only.  Inodes ascend; a list may be added later. */
 errcode_t e4df_map_add_inode(struct e4df_map *map, ext2_ino_t ino,
@@ -132,7 +139,7 @@ const struct e4df_inode *e4df_map_inode(const struct e4df_map *map,
 /* data extents by lblk, then the mapping blocks, parents first */
 const struct e4df_extent *e4df_map_extents(const struct e4df_map *map,
 					   __u32 index);
-/* those of all inodes; an inode's begin at `first` */
+/* those of all inodes; an inode's begin at `first`; not of a fork */
 const struct e4df_extent *e4df_map_all_extents(const struct e4df_map *map);
 /* metadata, and all blocks of inodes that are not movable */
 const struct e4df_runs *e4df_map_fixed(const struct e4df_map *map);
@@ -175,19 +182,20 @@ void e4df_map_measure(const struct e4df_map *map, __u32 index,
  * commit.  Returns ENOMEM.
  */
 errcode_t e4df_map_prepare(struct e4df_map *map,
-			   const struct e4df_batch *batch);
+			   const struct e4df_update *update);
 
-/* The batch has happened.  Cannot fail after a prepare with the same batch. */
-void e4df_map_apply(struct e4df_map *map, const struct e4df_batch *batch);
+/* It has happened.  Cannot fail after a prepare with the same update. */
+void e4df_map_apply(struct e4df_map *map, const struct e4df_update *update);
 
 /*
- * Batches in a row, which together leave these blocks free; the list is taken
- * over.  Each costs only what it changes.  Returns ENOMEM or E4DF_ET_OVERFLOW,
- * and then the map is only good to be freed.
+ * In parts, for what has happened together: one inode's new lists, and then
+ * the blocks that all of it leaves free, which are taken over.  Returns ENOMEM
+ * or E4DF_ET_OVERFLOW, with the inode as it was.
  */
-errcode_t e4df_map_apply_all(struct e4df_map *map,
-			     const struct e4df_batch *batches, size_t count,
-			     struct e4df_runs *free_blocks);
+errcode_t e4df_map_change(struct e4df_map *map,
+			  const struct e4df_mapping *mapping,
+			  const struct e4df_extent *extents);
+void e4df_map_set_free(struct e4df_map *map, struct e4df_runs *free_blocks);
 
 /*
  * Do two maps describe the same layout?  What can be read, or is excluded,

@@ -47,7 +47,8 @@ struct e4df_mover {
 	unsigned int block_size;
 	/* Mutable. */
 	struct e4df_loader loader;
-	size_t now; /* the first batch that is not committed */
+	size_t now;		  /* the first batch that is not committed */
+	struct e4df_runs granted; /* (owned) what it takes */
 	struct slot slots[SLOTS];
 	unsigned int first; /* slot in use, */
 	unsigned int used;  /* of so many, in turn */
@@ -140,6 +141,7 @@ void e4df_mover_free(struct e4df_mover *m)
 	}
 	e4df_gate_dismiss(m->gate);
 	e4df_loader_release(&m->loader);
+	e4df_runs_free(&m->granted);
 	free(m);
 }
 
@@ -188,15 +190,21 @@ static errcode_t start_read(const struct e4df_mover *m, struct slot *s,
  * until it is committed itself, and no data are changed where they are (I1).
  * The first of the load's batches may have been begun by the load before.
  */
-static void find_waits(const struct e4df_mover *m, struct slot *s)
+static errcode_t find_waits(const struct e4df_mover *m, struct slot *s)
 {
 	const struct e4df_load *load = &s->load;
+	struct e4df_runs taken = E4DF_RUNS_INIT;
+	errcode_t err = 0;
 
-	for (size_t b = m->now; b <= load->first; b++)
-		for (size_t i = 0; i < load->read_count; i++)
-			if (e4df_load_is_touched(load, &load->reads[i],
-						 &m->loader.batches[b].taken))
+	for (size_t b = m->now; b <= load->first && !err; b++) {
+		taken.count = 0;
+		err = e4df_batch_taken(&m->loader.batches[b], 0, &taken);
+		for (size_t i = 0; i < load->read_count && !err; i++)
+			if (e4df_load_is_touched(load, &load->reads[i], &taken))
 				s->wait[i] = b + 1;
+	}
+	e4df_runs_free(&taken);
+	return err;
 }
 
 /* Begins the reads that come behind no batch from `written` on. */
@@ -229,8 +237,8 @@ static errcode_t start_reads(const struct e4df_mover *m, struct slot *s)
 	memset(s->v, 0, load->read_count * sizeof(*s->v));
 	memset(s->wait, 0, load->read_count * sizeof(*s->wait));
 	s->is_full = 0;
-	find_waits(m, s);
-	return start_ready(m, s, m->now);
+	err = find_waits(m, s);
+	return err ? err : start_ready(m, s, m->now);
 }
 
 /* Loads the slots that are not in use. */
@@ -384,9 +392,11 @@ errcode_t e4df_mover_move(struct e4df_mover *m, size_t i, uint64_t *done,
 	errcode_t err;
 
 	m->now = i;
-	err = read_ahead(m);
-	e4df_gate_grant(m->gate, &m->loader.batches[i].taken,
-			"move"); /* I1, I2 */
+	m->granted.count = 0;
+	err = e4df_batch_taken(&m->loader.batches[i], 0, &m->granted);
+	if (!err)
+		err = read_ahead(m);
+	e4df_gate_grant(m->gate, &m->granted, "move"); /* I1, I2 */
 	while (m->used && m->slots[m->first].load.first <= i && !err) {
 		struct slot *s = &m->slots[m->first];
 

@@ -265,18 +265,12 @@ static __u64 count_excess(const struct batcher *b)
 static errcode_t keep_pass(struct e4df_plan *plan, struct batcher *b,
 			   struct e4df_map *map)
 {
-	struct e4df_runs unused = E4DF_RUNS_INIT;
 	errcode_t err = e4df_grow(&plan->batches, &plan->alloc,
 				  plan->count + b->batch_count,
 				  sizeof(*plan->batches));
 
 	if (!err)
-		err = space_list_free(&b->space, e4df_map_areas(b->map),
-				      b->bits, &unused);
-	if (!err)
-		err = e4df_map_apply_all(map, b->batches, b->batch_count,
-					 &unused);
-	e4df_runs_free(&unused);
+		err = batcher_apply(b, map);
 	if (err)
 		return err;
 	memcpy(plan->batches + plan->count, b->batches,
@@ -321,7 +315,7 @@ static errcode_t try_pass(struct e4df_plan *plan, struct e4df_map *map,
 	errcode_t err = batcher_init_files(&p.batcher, map, policy);
 
 	for (__u32 i = 0; !err && i < e4df_map_count(map); i++)
-		p.batcher.files[i].is_whole = is_whole[i];
+		p.batcher.files[i].is_whole = is_whole[i] != 0;
 	if (!err)
 		before = count_excess(&p.batcher);
 	if (before)
@@ -603,7 +597,7 @@ static errcode_t one_round(struct e4df_plan *plan, struct e4df_map **map,
 {
 	size_t count = plan->count;
 	struct e4df_map *copy = NULL;
-	errcode_t err = e4df_map_clone(*map, &copy);
+	errcode_t err = e4df_map_fork(*map, &copy);
 
 	*is_over = 1;
 	if (!err)
@@ -639,7 +633,7 @@ errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
 	units.batch_blocks >>= bits;
 	units.good_run >>= bits;
 	units.order_at >>= bits;
-	err = e4df_map_clone(map, &copy);
+	err = e4df_map_fork(map, &copy);
 	if (!err)
 		err = xattr_pin(copy, policy);
 	while (!err && !is_over) {

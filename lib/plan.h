@@ -34,6 +34,11 @@
  * moves as a whole.
  *
  * Blocks that a batch gives up are not taken again in the same batch (I2, I5).
+ *
+ * Memory: a plan takes 20 bytes for each move, 16 for each file that a batch
+ * changes, and 8 for each mapping block.  While it is made the space takes 30
+ * for each used range and twice that for each free one, and each inode 72;
+ * files that have changed, 16 for each extent.
  */
 #ifndef E4DF_PLAN_H
 #define E4DF_PLAN_H

@@ -27,15 +27,15 @@ static errcode_t init_file(struct batcher *b, __u32 index)
 		if (f->has_long)
 			f->ideal = goal;
 	}
-	f->switches = inode->kind == E4DF_XATTR ?
-			      xattr_switches(b->blocks, index) :
-			      1;
+	f->switches = 1;
+	if (inode->kind == E4DF_XATTR)
+		f->switches = xattr_switches(b->blocks, index) & 0x1fffffff;
+	if (mapping_format(b, index) == E4DF_BLOCK_MAP)
+		return mapping_blocks(b, index, &f->map_blocks);
 	if (b->bits)
 		f->cuts = e4df_cluster_pieces(
 			e4df_map_extents(b->blocks, index),
 			e4df_map_inode(b->blocks, index)->data);
-	if (mapping_format(b, index) == E4DF_BLOCK_MAP)
-		return mapping_blocks(b, index, &f->map_blocks);
 	return 0;
 }
 
@@ -459,11 +459,10 @@ static void revert(struct file *f, struct dirty *d)
 
 struct builder {
 	struct e4df_batch batch;
-	size_t move_alloc, extent_alloc;
+	size_t move_alloc, tree_alloc;
 };
 
-static errcode_t add_move(struct builder *w, blk64_t from, blk64_t to,
-			  __u32 len, __u32 flags)
+static errcode_t add_move(struct builder *w, const struct e4df_move *move)
 {
 	struct e4df_batch *batch = &w->batch;
 	errcode_t err;
@@ -472,140 +471,99 @@ static errcode_t add_move(struct builder *w, blk64_t from, blk64_t to,
 			sizeof(*batch->moves));
 	if (err)
 		return err;
-	batch->moves[batch->move_count++] = (struct e4df_move){
-		.from = from,
-		.to = to,
-		.len = len,
-		.flags = flags,
-	};
-	if (!(flags & E4DF_EXTENT_UNWRITTEN))
-		batch->copy_blocks += len;
+	batch->moves[batch->move_count++] = *move;
+	if (!move->flags)
+		batch->copy_blocks += move->len;
 	return 0;
 }
 
-/* Counted in clusters, as the planner does. */
-static errcode_t add_space(struct builder *w, unsigned int bits, blk64_t from,
-			   blk64_t to, __u32 len)
+/* What commit writes of an xattr block has its place in its checksum. */
+static unsigned int flags_of(const struct e4df_extent *e, enum e4df_kind kind)
 {
-	blk64_t blocks = (blk64_t)len << bits;
-	errcode_t err =
-		e4df_runs_push(&w->batch.released, from << bits, blocks);
-
-	return err ? err : e4df_runs_push(&w->batch.taken, to << bits, blocks);
+	if (kind == E4DF_XATTR)
+		return E4DF_MOVE_XATTR;
+	return e->flags & E4DF_EXTENT_UNWRITTEN ? E4DF_MOVE_UNWRITTEN : 0;
 }
 
-/* What to make of a difference between layouts. */
-#define AS_MOVES 0x1
-#define AS_SPACE 0x2
-
-/* The difference between two layouts of the same blocks, or clusters. */
-static errcode_t add_difference(struct builder *w, unsigned int as,
-				unsigned int bits,
-				const struct e4df_extent *old,
-				const struct e4df_extent *now, __u32 now_count)
+/* The difference between two layouts of the same blocks. */
+static errcode_t add_moves(struct builder *w, const struct e4df_extent *old,
+			   const struct layout *now, enum e4df_kind kind)
 {
 	errcode_t err = 0;
 
-	for (__u32 i = 0; i < now_count && !err; i++) {
-		const struct e4df_extent *n = &now[i];
+	for (__u32 i = 0; i < now->count && !err; i++) {
+		const struct e4df_extent *n = &now->v[i];
 		__u32 done = 0;
 
 		while (done < n->len && !err) {
 			__u32 lblk = n->lblk + done, len = n->len - done;
-			blk64_t from, to = n->pblk + done;
+			struct e4df_move m;
 
 			while (old->lblk + (blk64_t)old->len <= lblk)
 				old++;
 			if (old->lblk + (blk64_t)old->len - lblk < len)
 				len = old->lblk + old->len - lblk;
-			from = old->pblk + (lblk - old->lblk);
-			if (from != to && as & AS_MOVES)
-				err = add_move(w, from, to, len, n->flags);
-			if (from != to && as & AS_SPACE && !err)
-				err = add_space(w, bits, from, to, len);
+			if (len > E4DF_MOVE_MOST)
+				len = E4DF_MOVE_MOST;
+			m = (struct e4df_move){
+				.from = (old->pblk + (lblk - old->lblk)) &
+					E4DF_PBLK_MAX,
+				.to = (n->pblk + done) & E4DF_PBLK_MAX,
+				.lblk = lblk,
+				.len = len & E4DF_MOVE_MOST,
+				.flags = flags_of(n, kind) & 3,
+			};
+			if (m.from != m.to)
+				err = add_move(w, &m);
 			done += len;
 		}
 	}
 	return err;
 }
 
-/* The moves, in blocks, and the space that is taken and given up for them. */
-static errcode_t add_moves(const struct batcher *b, struct builder *w,
-			   const struct dirty *d, const struct layout *now)
-{
-	const struct file *f = &b->files[d->inode];
-	struct layout old;
-	errcode_t err;
-
-	/* Not copied: what commit writes has its place in its checksum. */
-	if (e4df_map_inode(b->map, d->inode)->kind == E4DF_XATTR)
-		return add_space(w, b->bits, d->old->pblk, f->v->pblk, 1);
-	if (!b->bits)
-		return add_difference(w, AS_MOVES | AS_SPACE, 0, d->old, f->v,
-				      f->data);
-	err = mapping_layout(&old, b, d->inode, d->old, d->data);
-	if (!err)
-		err = add_difference(w, AS_MOVES, 0, old.v, now->v, now->count);
-	if (!err)
-		err = add_difference(w, AS_SPACE, b->bits, d->old, f->v,
-				     f->data);
-	free(old.own);
-	return err;
-}
-
-/* The new mapping, as scan would find it. */
-static errcode_t add_mapping(const struct batcher *b, struct builder *w,
-			     __u32 inode, const struct layout *data)
+static errcode_t add_tree(const struct batcher *b, struct builder *w,
+			  const struct e4df_extent *tree, __u32 count)
 {
 	struct e4df_batch *batch = &w->batch;
-	const struct file *f = &b->files[inode];
-	size_t count = (size_t)data->count + f->tree;
-	struct e4df_extent *e;
-	errcode_t err;
+	errcode_t err = e4df_grow(&batch->tree, &w->tree_alloc,
+				  batch->tree_count + count,
+				  sizeof(*batch->tree));
 
-	err = e4df_grow(&batch->extents, &w->extent_alloc,
-			batch->extent_count + count, sizeof(*batch->extents));
-	if (err)
-		return err;
-	e = batch->extents + batch->extent_count;
-	batch->changes[batch->change_count++] = (struct e4df_change){
-		.inode = inode,
-		.data = data->count,
-		.tree = f->tree,
-		.format = mapping_format(b, inode),
-		.first = batch->extent_count,
-	};
-	batch->extent_count += count;
-	memcpy(e, data->v, data->count * sizeof(*e));
-	e += data->count;
-	for (__u32 i = 0; i < f->tree; i++) {
-		e[i] = f->v[f->data + i];
-		e[i].pblk = (e[i].pblk << b->bits) & E4DF_PBLK_MAX;
-	}
-	return mapping_name(b, inode, data, e);
+	for (__u32 i = 0; i < count && !err; i++)
+		batch->tree[batch->tree_count++] = tree[i].pblk
+						   << (blk64_t)b->bits;
+	return err;
 }
 
 static errcode_t add_change(const struct batcher *b, struct builder *w,
 			    const struct dirty *d)
 {
-	struct e4df_batch *batch = &w->batch;
 	const struct file *f = &b->files[d->inode];
-	blk64_t ratio = 1ULL << b->bits;
-	struct layout now;
-	errcode_t err = mapping_layout(&now, b, d->inode, f->v, f->data);
+	enum e4df_kind kind = e4df_map_inode(b->map, d->inode)->kind;
+	size_t moves = w->batch.move_count;
+	struct layout old = { .own = NULL }, now = { .own = NULL };
+	errcode_t err = mapping_layout(&old, b, d->inode, d->old, d->data);
 
 	if (!err)
-		err = add_mapping(b, w, d->inode, &now);
+		err = mapping_layout(&now, b, d->inode, f->v, f->data);
 	if (!err)
-		err = add_moves(b, w, d, &now);
-	for (__u32 i = 0; i < d->tree && !err; i++)
-		err = e4df_runs_push(&batch->released,
-				     d->old[d->data + i].pblk * ratio, ratio);
-	for (__u32 i = 0; i < f->tree && !err; i++)
-		err = e4df_runs_push(&batch->taken,
-				     f->v[f->data + i].pblk * ratio, ratio);
+		err = add_moves(w, old.v, &now, kind);
+	if (!err)
+		err = add_tree(b, w, d->old + d->data, d->tree);
+	if (!err)
+		err = add_tree(b, w, f->v + f->data, f->tree);
+	free(old.own);
 	free(now.own);
-	return err;
+	if (err)
+		return err;
+	w->batch.changes[w->batch.change_count++] = (struct e4df_change){
+		.inode = d->inode,
+		.moves = (__u32)(w->batch.move_count - moves),
+		.old_tree = d->tree,
+		.tree = f->tree & 0x7fffffff,
+		.format = mapping_format(b, d->inode) & 1,
+	};
+	return 0;
 }
 
 static int compare_dirty(const void *a, const void *b)
@@ -613,6 +571,19 @@ static int compare_dirty(const void *a, const void *b)
 	const struct dirty *x = a, *y = b;
 
 	return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+/* Layouts are made with room for the worst, and kept to the end of the pass. */
+static void shrink(struct file *f)
+{
+	size_t count = (size_t)f->data + f->tree;
+	struct e4df_extent *v = count ? realloc(f->v, count * sizeof(*v)) :
+					NULL;
+
+	if (!v)
+		return;
+	f->v = v;
+	f->alloc = (__u32)count;
 }
 
 static errcode_t build_batch(struct batcher *b, struct builder *w)
@@ -636,10 +607,11 @@ static errcode_t build_batch(struct batcher *b, struct builder *w)
 			err = release_tree(b, d);
 		if (!err)
 			err = add_change(b, w, d);
+		if (!err)
+			shrink(f);
 		f->dirty = 0;
 	}
-	e4df_runs_sort(&w->batch.taken);
-	e4df_runs_sort(&w->batch.released);
+	e4df_batch_shrink(&w->batch);
 	return err;
 }
 
@@ -670,5 +642,62 @@ errcode_t batcher_close(struct batcher *b)
 	if (!err)
 		err = space_settle(&b->space, &b->pending);
 	b->pending.count = 0;
+	return err;
+}
+
+/* What a file has become, from the batcher's units to the map's. */
+static errcode_t apply_file(const struct batcher *b, __u32 inode,
+			    struct e4df_map *map)
+{
+	const struct file *f = &b->files[inode];
+	struct e4df_mapping m = {
+		.inode = inode,
+		.tree = f->tree,
+		.format = mapping_format(b, inode),
+	};
+	struct layout data;
+	struct e4df_extent *v = NULL;
+	errcode_t err = mapping_layout(&data, b, inode, f->v, f->data);
+
+	if (!err) {
+		m.data = data.count;
+		v = malloc(((size_t)m.data + m.tree + 1) * sizeof(*v));
+		err = v ? 0 : ENOMEM;
+	}
+	if (!err) {
+		memcpy(v, data.v, m.data * sizeof(*v));
+		memcpy(v + m.data, f->v + f->data, m.tree * sizeof(*v));
+		for (__u32 i = m.data; i < m.data + m.tree; i++)
+			v[i].pblk = (v[i].pblk << b->bits) & E4DF_PBLK_MAX;
+		err = e4df_map_change(map, &m, v);
+	}
+	free(v);
+	free(data.own);
+	return err;
+}
+
+/*
+ * All files that any batch has changed have lists of their own.  What is not
+ * needed any more goes at once: here a pass takes the most memory.
+ */
+errcode_t batcher_apply(struct batcher *b, struct e4df_map *map)
+{
+	struct e4df_runs unused = E4DF_RUNS_INIT;
+	errcode_t err = space_list_free(&b->space, e4df_map_areas(b->map),
+					b->bits, &unused);
+
+	space_release(&b->space);
+	for (__u32 i = 0; i < e4df_map_count(map) && !err; i++) {
+		struct file *f = &b->files[i];
+
+		if (f->v)
+			err = apply_file(b, i, map);
+		free(f->v);
+		f->v = NULL;
+	}
+	if (err)
+		e4df_runs_free(&unused);
+	else
+		e4df_map_set_free(map, &unused);
 	return err;
 }

@@ -74,24 +74,3 @@ errcode_t mapping_check(const struct batcher *b, __u32 inode, int *is_best)
 		   b->files[inode].tree <= need;
 	return err;
 }
-
-errcode_t mapping_name(const struct batcher *b, __u32 inode,
-		       const struct layout *data, struct e4df_extent *tree)
-{
-	const struct file *f = &b->files[inode];
-	struct e4df_tree_owner nobody = { .ino = 0 };
-	unsigned int bs = b->geometry->block_size;
-	char root[E4DF_TREE_ROOT_BYTES];
-	char *images;
-	errcode_t err;
-
-	if (!f->tree)
-		return 0;
-	images = malloc((size_t)f->tree * bs);
-	if (!images)
-		return ENOMEM;
-	err = e4df_mapping_build(mapping_format(b, inode), &nobody, bs, data->v,
-				 data->count, tree, f->tree, root, images);
-	free(images);
-	return err;
-}

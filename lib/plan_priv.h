@@ -49,16 +49,20 @@ struct file {
 	__u32 alloc;	       /* of v */
 	__u32 blocks;	       /* of data */
 	__u32 ideal;
-	__u32 map_blocks; /* mapping blocks of a block map, always */
-	__u32 switches;	  /* blocks that its change needs in any case:
-			   * inode tables; an xattr block itself */
-	__u32 cuts;	  /* with bigalloc: extents that it has anyway */
-	__u32 dirty;	  /* 1 + index into batcher->dirty; 0 = clean */
-	__u32 marks;	  /* 1 + index into batcher->marks; 0 = no holes */
-	int has_long;	  /* runs that are not moved to be joined */
-	int is_waiting;	  /* for its window: must not be disturbed */
-	int is_whole;	  /* must not be displaced in pieces (again) */
+	union {
+		__u32 map_blocks; /* mapping blocks of a block map, always */
+		__u32 cuts;	  /* else, with bigalloc: extents that it has
+				   * anyway */
+	};
+	__u32 switches : 29;  /* blocks that its change needs in any case:
+			       * inode tables; an xattr block itself */
+	__u32 has_long : 1;   /* runs that are not moved to be joined */
+	__u32 is_waiting : 1; /* for its window: must not be disturbed */
+	__u32 is_whole : 1;   /* must not be displaced in pieces (again) */
+	__u32 dirty;	      /* 1 + index into batcher->dirty; 0 = clean */
+	__u32 marks;	      /* 1 + index into batcher->marks; 0 = no holes */
 };
+_Static_assert(sizeof(struct file) <= 48, "there are as many as inodes");
 
 /* A file that the open batch changes, with its layout before. */
 struct dirty {
@@ -177,10 +181,6 @@ errcode_t mapping_blocks(const struct batcher *b, __u32 inode, __u32 *ret);
 __u32 mapping_bound(const struct batcher *b, __u32 inode, __u32 pieces);
 /* Has a file that is clean the format it is to have, and no block too many? */
 errcode_t mapping_check(const struct batcher *b, __u32 inode, int *is_best);
-/* Mapping blocks of a change get their lblk from the leaves they map. */
-errcode_t mapping_name(const struct batcher *b, __u32 inode,
-		       const struct layout *data, struct e4df_extent *tree);
-
 /* plan_batch.c */
 errcode_t batcher_init(struct batcher *b, const struct e4df_map *map,
 		       const struct e4df_policy *policy);
@@ -225,6 +225,12 @@ errcode_t batcher_occupy(struct batcher *b, __u32 inode,
 			 const struct e4df_extent *e);
 /* Ends the open batch, if it has any change, and begins the next. */
 errcode_t batcher_close(struct batcher *b);
+/*
+ * Brings its map to where all closed batches lead; after that, and after an
+ * error, the batcher can only be released.  The map's mapping blocks have no
+ * lblk then: planning needs none.
+ */
+errcode_t batcher_apply(struct batcher *b, struct e4df_map *map);
 
 /*
  * plan_dense.c

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "plan_priv.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include "e4df_err.h"
 
 errcode_t space_add_free(struct space *space, blk64_t start, blk64_t len)
@@ -45,19 +48,70 @@ errcode_t space_index(struct space *space)
 	return err;
 }
 
-static errcode_t add_file(struct space *space, const struct e4df_map *map,
-			  __u32 index)
-{
-	const struct e4df_inode *inode = e4df_map_inode(map, index);
-	const struct e4df_extent *e = e4df_map_extents(map, index);
-	errcode_t err = 0;
+/* An extent, by its place. */
+struct place_of {
+	blk64_t pblk;
+	__u32 inode;
+	__u32 at; /* in the inode's list */
+};
 
-	for (__u32 i = 0; i < inode->data && !err; i++)
-		err = e4df_spans_insert(&space->used, e[i].pblk, e[i].len,
-					index, e[i].lblk);
-	for (__u32 i = 0; i < inode->tree && !err; i++)
-		err = e4df_spans_insert(&space->used, e[inode->data + i].pblk,
-					1, index, LBLK_TREE);
+static int compare_places(const void *a, const void *b)
+{
+	const struct place_of *x = a, *y = b;
+
+	return (x->pblk > y->pblk) - (x->pblk < y->pblk);
+}
+
+/* All extents that can move, in the order in which they lie. */
+static errcode_t list_used(const struct e4df_map *map, struct place_of **ret,
+			   size_t *ret_count)
+{
+	size_t count = 0, n = 0;
+	struct place_of *v;
+
+	for (__u32 i = 0; i < e4df_map_count(map); i++) {
+		const struct e4df_inode *inode = e4df_map_inode(map, i);
+
+		if (inode->why == E4DF_MOVABLE)
+			count += (size_t)inode->data + inode->tree;
+	}
+	v = malloc((count + 1) * sizeof(*v));
+	if (!v)
+		return ENOMEM;
+	for (__u32 i = 0; i < e4df_map_count(map); i++) {
+		const struct e4df_inode *inode = e4df_map_inode(map, i);
+		const struct e4df_extent *e = e4df_map_extents(map, i);
+
+		if (inode->why != E4DF_MOVABLE)
+			continue;
+		for (__u32 k = 0; k < inode->data + inode->tree; k++)
+			v[n++] = (struct place_of){ e[k].pblk, i, k };
+	}
+	qsort(v, n, sizeof(*v), compare_places);
+	*ret = v;
+	*ret_count = n;
+	return 0;
+}
+
+/* Added as they lie, which is quick and leaves no room in the nodes. */
+static errcode_t add_files(struct space *space, const struct e4df_map *map)
+{
+	struct place_of *v;
+	size_t count;
+	errcode_t err = list_used(map, &v, &count);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < count && !err; i++) {
+		__u32 data = e4df_map_inode(map, v[i].inode)->data;
+		const struct e4df_extent *e =
+			e4df_map_extents(map, v[i].inode) + v[i].at;
+
+		err = e4df_spans_insert(&space->used, e->pblk, e->len,
+					v[i].inode,
+					v[i].at < data ? e->lblk : LBLK_TREE);
+	}
+	free(v);
 	return err;
 }
 
@@ -70,10 +124,7 @@ errcode_t space_init(struct space *space, const struct e4df_map *map)
 	for (size_t i = 0; i < unused->count && !err; i++)
 		err = space_add_free(space, unused->v[i].start,
 				     unused->v[i].len);
-	for (__u32 i = 0; i < e4df_map_count(map) && !err; i++)
-		if (e4df_map_inode(map, i)->why == E4DF_MOVABLE)
-			err = add_file(space, map, i);
-	return err;
+	return err ? err : add_files(space, map);
 }
 
 void space_release(struct space *space)

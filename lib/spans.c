@@ -180,6 +180,51 @@ static void insert_edge(struct e4df_spans *set, unsigned int level, __u32 node,
 	more->longest = spans_measure(set, level, more->child);
 }
 
+/* The first or last n ranges of a leaf go to the one before or behind it. */
+static void shift(struct e4df_spans *set, struct edge *from, struct edge *to,
+		  __u32 n)
+{
+	struct leaf *x = leaf_of(set, from->child);
+	struct leaf *y = leaf_of(set, to->child);
+	struct edge *second = from < to ? to : from;
+
+	x->count -= n;
+	if (from < to) {
+		memmove(y->v + n, y->v, y->count * sizeof(*y->v));
+		memcpy(y->v, x->v + x->count, n * sizeof(*y->v));
+	} else {
+		memcpy(y->v + y->count, x->v, n * sizeof(*y->v));
+		memmove(x->v, x->v + n, x->count * sizeof(*x->v));
+	}
+	y->count += n;
+	second->key = leaf_of(set, second->child)->v[0].key;
+	second->len = leaf_of(set, second->child)->v[0].len;
+	set_longest(set, 0, from, spans_measure(set, 0, from->child));
+	set_longest(set, 0, to, spans_measure(set, 0, to->child));
+}
+
+/*
+ * A full leaf is not cut in two while a neighbour has room: else sets that
+ * lose ranges here and get some there would be half empty leaves.
+ */
+static void relieve(struct e4df_spans *set, struct inner *inner, __u32 at)
+{
+	struct edge *edge = &inner->v[at], *other = NULL;
+	__u32 count;
+
+	if (leaf_of(set, edge->child)->count < LEAF)
+		return;
+	if (at + 1 < inner->count &&
+	    leaf_of(set, edge[1].child)->count <= ROOMY)
+		other = edge + 1;
+	else if (at && leaf_of(set, edge[-1].child)->count <= ROOMY)
+		other = edge - 1;
+	if (!other)
+		return;
+	count = leaf_of(set, other->child)->count;
+	shift(set, edge, other, (LEAF - count) / 2);
+}
+
 static void insert_below(struct e4df_spans *set, unsigned int level, __u32 node,
 			 const struct e4df_span *span, unsigned int flags,
 			 struct edge *more)
@@ -193,6 +238,10 @@ static void insert_below(struct e4df_spans *set, unsigned int level, __u32 node,
 		return;
 	}
 	at = rank_in_inner(inner_of(set, node), span->key, span->len);
+	if (level == 1) {
+		relieve(set, inner_of(set, node), at);
+		at = rank_in_inner(inner_of(set, node), span->key, span->len);
+	}
 	edge = &inner_of(set, node)->v[at];
 	if (at + 1 < inner_of(set, node)->count)
 		flags &= ~AT_END;

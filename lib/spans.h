@@ -8,8 +8,8 @@
  * What comes in ascending order, or close together, costs one leaf and no
  * descent; a query remembers its leaf for that, so a set is for one thread.
  * The same calls give the same tree (no clock, no address in the outcome).
- * Memory: 24 bytes for each range, 25 to 50 with the room in the leaves; added
- * in ascending order they leave none.
+ * Memory: 24 bytes for each range, about 30 with the room in the leaves, and at
+ * worst 50; added in ascending order they leave none.
  */
 #ifndef E4DF_SPANS_H
 #define E4DF_SPANS_H

@@ -13,7 +13,8 @@
 enum {
 	LEAF = 64,  /* ranges in a leaf */
 	INNER = 64, /* children of an inner node */
-	JOIN = 48,  /* neighbours that have no more are made one */
+	JOIN = 56,  /* neighbours that have no more are made one */
+	ROOMY = 52, /* a leaf that has no more takes some of a full one */
 	MOST_LEVELS = 16,
 };
 

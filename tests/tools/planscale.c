@@ -9,8 +9,8 @@
  * most; a file has five runs in the mean, and some have thousands.
  *
  * The map is built in its final order, so nothing but the files that are
- * growing is kept besides.  The figures of the plan come from its batches
- * alone, after the peak of memory has been read.
+ * growing is kept besides.  The figures of the plan come from its batches,
+ * after the peak of memory has been read.
  */
 #include "plan.h"
 
@@ -24,6 +24,7 @@
 #include "prng.h"
 #include "tool.h"
 #include "tree.h"
+#include "update.h"
 
 enum {
 	BLOCK = 4096,
@@ -346,13 +347,20 @@ static size_t free_runs_left(const struct scale *s,
 			     const struct e4df_plan *plan)
 {
 	struct events e = { NULL, 0, 0 };
-	size_t runs = 0, i;
+	size_t left = 0, i;
 	int depth = 0, was;
 
 	add_events(&e, e4df_map_free_blocks(s->map), 1);
 	for (i = 0; i < e4df_plan_count(plan); i++) {
-		add_events(&e, &e4df_plan_batch(plan, i)->taken, -1);
-		add_events(&e, &e4df_plan_batch(plan, i)->released, 1);
+		const struct e4df_batch *b = e4df_plan_batch(plan, i);
+		struct e4df_runs runs = E4DF_RUNS_INIT;
+
+		check(e4df_batch_taken(b, 0, &runs), "batch");
+		add_events(&e, &runs, -1);
+		runs.count = 0;
+		check(e4df_batch_released(b, 0, &runs), "batch");
+		add_events(&e, &runs, 1);
+		e4df_runs_free(&runs);
 	}
 	qsort(e.v, e.count, sizeof(*e.v), compare_events);
 	for (i = 0; i < e.count;) {
@@ -364,48 +372,57 @@ static size_t free_runs_left(const struct scale *s,
 		if (depth < 0 || depth > 1)
 			die("block %llu is free %d times",
 			    (unsigned long long)at, depth);
-		runs += depth > was;
+		left += depth > was;
 	}
 	free(e.v);
-	return runs;
+	return left;
 }
 
-static __u32 above(__u32 runs, __u32 ideal)
+/* The layout that all batches lead to, but for what is free. */
+static void carry_out(struct e4df_map *map, const struct e4df_plan *plan)
 {
-	return runs > ideal ? runs - ideal : 0;
+	for (size_t i = 0; i < e4df_plan_count(plan); i++) {
+		struct e4df_update u;
+
+		check(e4df_update_make(map, e4df_plan_batch(plan, i), &u),
+		      "update");
+		for (size_t n = 0; n < u.mapping_count; n++)
+			check(e4df_map_change(map, &u.mappings[n],
+					      u.extents + u.mappings[n].first),
+			      "update");
+		e4df_update_release(&u);
+	}
 }
 
+/* Excess runs of all files; *fragmented are the blocks of those with any. */
+static __u64 excess_of(const struct e4df_map *map, blk64_t *fragmented)
+{
+	struct e4df_shape shape;
+	__u64 sum = 0;
+
+	*fragmented = 0;
+	for (__u32 i = 0; i < e4df_map_count(map); i++) {
+		e4df_map_measure(map, i, &shape);
+		if (shape.runs <= shape.ideal)
+			continue;
+		sum += shape.runs - shape.ideal;
+		*fragmented += shape.blocks;
+	}
+	return sum;
+}
+
+/* The map follows. */
 static struct figures figures_of(const struct scale *s,
 				 const struct e4df_plan *plan)
 {
 	struct figures f = { 0 };
-	__u32 *left = must_alloc(calloc(s->files, sizeof(*left)));
-	struct e4df_shape shape;
+	blk64_t left;
 
-	for (__u32 i = 0; i < s->files; i++) {
-		e4df_map_measure(s->map, i, &shape);
-		left[i] = above(shape.runs, shape.ideal);
-		f.before += left[i];
-		if (left[i])
-			f.fragmented += shape.blocks;
-	}
-	for (size_t i = 0; i < e4df_plan_count(plan); i++) {
-		const struct e4df_batch *b = e4df_plan_batch(plan, i);
-
-		for (size_t n = 0; n < b->change_count; n++) {
-			const struct e4df_change *c = &b->changes[n];
-
-			left[c->inode] =
-				above(e4df_extents_runs(b->extents + c->first,
-							c->data),
-				      1);
-		}
-	}
-	for (__u32 i = 0; i < s->files; i++)
-		f.after += left[i];
-	free(left);
 	f.free_before = e4df_map_free_blocks(s->map)->count;
 	f.free_after = s->has_free_runs ? free_runs_left(s, plan) : 0;
+	f.before = excess_of(s->map, &f.fragmented);
+	carry_out(s->map, plan);
+	f.after = excess_of(s->map, &left);
 	return f;
 }
 

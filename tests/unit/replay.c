@@ -6,15 +6,17 @@
 
 #include "maps.h"
 #include "tree.h"
+#include "update.h"
 
 /* A plan being carried out. */
 struct replay {
 	const struct e4df_policy *policy;
 	struct e4df_map *map; /* (owned) follows by e4df_map_apply() */
 	const struct e4df_batch *batch;
-	blk64_t count;		  /* of blocks */
-	uint64_t *before, *after; /* (owned) each block, around the batch */
-	unsigned int bits;	  /* a cluster is 2^bits blocks */
+	struct e4df_update update; /* (owned) made of it and the map */
+	blk64_t count;		   /* of blocks */
+	uint64_t *before, *after;  /* (owned) each block, around the batch */
+	unsigned int bits;	   /* a cluster is 2^bits blocks */
 	blk64_t clusters;
 	uint64_t *old, *now;	   /* (owned) each cluster, around the batch */
 	unsigned char *is_changed; /* (owned) by inode: in this batch */
@@ -53,7 +55,7 @@ static void check_data(const struct e4df_extent *old, uint32_t old_count,
 }
 
 static void check_tree(const struct replay *r, const struct e4df_extent *data,
-		       const struct e4df_change *c)
+		       const struct e4df_mapping *c)
 {
 	unsigned int bs = e4df_map_geometry(r->map)->block_size;
 	const struct e4df_extent *tree = data + c->data;
@@ -75,12 +77,12 @@ static void check_tree(const struct replay *r, const struct e4df_extent *data,
 /* The blocks after the batch, by its changes. */
 static void change_all(struct replay *r)
 {
-	const struct e4df_batch *batch = r->batch;
+	const struct e4df_update *u = &r->update;
 
 	memcpy(r->after, r->before, r->count * sizeof(*r->after));
 	memset(r->is_changed, 0, e4df_map_count(r->map));
-	for (size_t i = 0; i < batch->change_count; i++) {
-		const struct e4df_change *c = &batch->changes[i];
+	for (size_t i = 0; i < u->mapping_count; i++) {
+		const struct e4df_mapping *c = &u->mappings[i];
 
 		if (i)
 			assert_true(c[-1].inode < c->inode);
@@ -91,9 +93,9 @@ static void change_all(struct replay *r)
 	for (blk64_t b = 0; b < r->count; b++)
 		if (r->after[b] >> 32 && r->is_changed[(r->after[b] >> 32) - 1])
 			r->after[b] = MAPS_FREE;
-	for (size_t i = 0; i < batch->change_count; i++) {
-		const struct e4df_change *c = &batch->changes[i];
-		const struct e4df_extent *now = batch->extents + c->first;
+	for (size_t i = 0; i < u->mapping_count; i++) {
+		const struct e4df_mapping *c = &u->mappings[i];
+		const struct e4df_extent *now = u->extents + c->first;
 
 		check_data(e4df_map_extents(r->map, c->inode),
 			   e4df_map_inode(r->map, c->inode)->data, now,
@@ -159,8 +161,8 @@ static void check_space(const struct replay *r)
 	struct e4df_runs taken = difference(r, r->now, r->old);
 	struct e4df_runs released = difference(r, r->old, r->now);
 
-	check_same_runs(&taken, &r->batch->taken);
-	check_same_runs(&released, &r->batch->released);
+	check_same_runs(&taken, &r->update.taken);
+	check_same_runs(&released, &r->update.released);
 	e4df_runs_free(&taken);
 	e4df_runs_free(&released);
 	for (blk64_t c = 0; c < r->clusters; c++)
@@ -194,8 +196,13 @@ static void check_moves(const struct replay *r)
 
 	for (size_t i = 0; i < batch->move_count; i++) {
 		const struct e4df_move *m = &batch->moves[i];
-		int flag = (m->flags & E4DF_EXTENT_UNWRITTEN) != 0;
+		int flag = m->flags == E4DF_MOVE_UNWRITTEN;
 
+		if (m->flags == E4DF_MOVE_XATTR) {
+			assert_int_equal(m->len, 1);
+			assert_true(is_xattr(r, r->before[m->from]));
+			continue;
+		}
 		for (uint32_t k = 0; k < m->len; k++) {
 			uint64_t id = r->before[m->from + k];
 
@@ -274,8 +281,8 @@ static void check_log(const struct replay *r)
 	uint64_t sum = 1; /* the superblock */
 	uint64_t quota = 0, made = 0;
 
-	for (size_t i = 0; i < r->batch->change_count; i++) {
-		const struct e4df_change *c = &r->batch->changes[i];
+	for (size_t i = 0; i < r->update.mapping_count; i++) {
+		const struct e4df_mapping *c = &r->update.mappings[i];
 		const struct e4df_inode *inode =
 			e4df_map_inode(r->map, c->inode);
 
@@ -312,8 +319,8 @@ static void check_apply(struct replay *r)
 	struct e4df_runs again = E4DF_RUNS_INIT;
 	uint64_t *spread;
 
-	assert_int_equal(e4df_map_prepare(r->map, r->batch), 0);
-	e4df_map_apply(r->map, r->batch);
+	assert_int_equal(e4df_map_prepare(r->map, &r->update), 0);
+	e4df_map_apply(r->map, &r->update);
 	spread = maps_spread(r->map);
 	assert_memory_equal(spread, r->after, r->count * sizeof(*spread));
 	free(spread);
@@ -345,7 +352,7 @@ struct e4df_map *replay_plan(const struct e4df_map *map,
 	r.old = malloc(r.clusters * 8);
 	r.now = malloc(r.clusters * 8);
 	assert_true(r.after && r.is_changed && r.old && r.now);
-	assert_int_equal(e4df_map_clone(map, &r.map), 0);
+	assert_int_equal(e4df_map_fork(map, &r.map), 0);
 	for (uint32_t i = 0; i < e4df_map_count(map); i++) {
 		blk64_t n = e4df_extents_blocks(e4df_map_extents(map, i),
 						e4df_map_inode(map, i)->data);
@@ -355,6 +362,8 @@ struct e4df_map *replay_plan(const struct e4df_map *map,
 	for (size_t i = 0; i < e4df_plan_count(plan); i++) {
 		r.batch = e4df_plan_batch(plan, i);
 		assert_int_not_equal(r.batch->change_count, 0);
+		assert_int_equal(e4df_update_make(r.map, r.batch, &r.update),
+				 0);
 		fold(&r, r.before, r.old);
 		change_all(&r);
 		fold(&r, r.after, r.now);
@@ -362,6 +371,7 @@ struct e4df_map *replay_plan(const struct e4df_map *map,
 		check_moves(&r);
 		check_log(&r);
 		check_apply(&r);
+		e4df_update_release(&r.update);
 		memcpy(r.before, r.after, r.count * sizeof(*r.before));
 	}
 	free(r.before);
@@ -399,12 +409,10 @@ void replay_check_same(const struct e4df_plan *a, const struct e4df_plan *b)
 
 		check_same_array(x->moves, x->move_count, y->moves,
 				 y->move_count, sizeof(*x->moves));
-		check_same_array(x->extents, x->extent_count, y->extents,
-				 y->extent_count, sizeof(*x->extents));
+		check_same_array(x->tree, x->tree_count, y->tree, y->tree_count,
+				 sizeof(*x->tree));
 		check_same_array(x->changes, x->change_count, y->changes,
 				 y->change_count, sizeof(*x->changes));
-		check_same_runs(&x->taken, &y->taken);
-		check_same_runs(&x->released, &y->released);
 		copied += x->copy_blocks;
 	}
 	assert_int_equal(copied, e4df_plan_copy_blocks(a));

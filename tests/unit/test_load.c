@@ -8,6 +8,11 @@
 
 #define DISK 400U /* blocks */
 
+#define MOVE(f, t, n)                                             \
+	{                                                         \
+		.from = (f), .to = (t), .len = (n)&E4DF_MOVE_MOST \
+	}
+
 /* A batch of moves; what it takes is nobody's business here. */
 static struct e4df_batch batch_of(struct e4df_move *moves, size_t count)
 {
@@ -34,11 +39,14 @@ static void start(struct e4df_loader *loader, const struct e4df_batch *batches,
 static void neighbours_are_joined(void **state)
 {
 	struct e4df_move moves[] = {
-		{ 13, 102, 2, 0 },
-		{ 10, 100, 2, 0 },
-		{ 18, 104, 1, 0 },
-		{ 40, 200, 3, 0 },
-		{ 60, 300, 9, E4DF_EXTENT_UNWRITTEN },
+		MOVE(13, 102, 2),
+		MOVE(10, 100, 2),
+		MOVE(18, 104, 1),
+		MOVE(40, 200, 3),
+		{ .from = 60,
+		  .to = 300,
+		  .len = 9,
+		  .flags = E4DF_MOVE_UNWRITTEN },
 	};
 	struct e4df_batch batch = batch_of(moves, ARRAY_SIZE(moves));
 	struct e4df_load load = { .pieces = NULL };
@@ -66,7 +74,7 @@ static void neighbours_are_joined(void **state)
 /* Neither requests nor loads are larger than they may be. */
 static void limits_hold(void **state)
 {
-	struct e4df_move move = { 10, 100, 25, 0 };
+	struct e4df_move move = MOVE(10, 100, 25);
 	struct e4df_batch batch = batch_of(&move, 1);
 	struct e4df_load load = { .pieces = NULL };
 	struct e4df_loader loader;
@@ -93,10 +101,10 @@ static void limits_hold(void **state)
 /* What moves twice in one load is read from where it was first. */
 static void twice_is_read_once(void **state)
 {
-	struct e4df_move one[] = { { 10, 100, 4, 0 } };
-	struct e4df_move two[] = { { 101, 200, 2, 0 }, { 50, 210, 1, 0 } };
-	struct e4df_move three[] = { { 60, 102, 1, 0 } };
-	struct e4df_move four[] = { { 100, 300, 1, 0 }, { 102, 302, 2, 0 } };
+	struct e4df_move one[] = { MOVE(10, 100, 4) };
+	struct e4df_move two[] = { MOVE(101, 200, 2), MOVE(50, 210, 1) };
+	struct e4df_move three[] = { MOVE(60, 102, 1) };
+	struct e4df_move four[] = { MOVE(100, 300, 1), MOVE(102, 302, 2) };
 	struct e4df_batch batches[] = {
 		batch_of(one, 1),
 		batch_of(two, 2),
@@ -158,7 +166,7 @@ static void make_batch(struct world *w, struct e4df_batch *b,
 				len = k;
 		if (!len)
 			continue;
-		moves[n++] = (struct e4df_move){ from, to, len, 0 };
+		moves[n++] = (struct e4df_move)MOVE(from, to, len);
 		for (unsigned int k = 0; k < len; k++) {
 			w->disk[to + k] = w->disk[from + k];
 			w->disk[from + k] = 0;

@@ -95,6 +95,8 @@ static void find(void **state)
 }
 
 /* Each number; what is between them is not defined. */
+#define TREE E4DF_EXTENT_TREE
+
 static void same_geometry(const struct e4df_geometry *a,
 			  const struct e4df_geometry *b)
 {
@@ -112,7 +114,34 @@ static void same_geometry(const struct e4df_geometry *a,
 	assert_int_equal(a->quota_blocks, b->quota_blocks);
 }
 
-static void clones(void **state)
+/* What changes in a fork does not in the map whose lists it has, or back. */
+static void check_apart(struct e4df_map *fork, const struct e4df_map *map,
+			const struct e4df_map *again)
+{
+	static const struct e4df_extent e[] = { { 7, 0, 0, 1 },
+						{ 9, 0, 1, 1 },
+						{ 11, TREE, 0, 1 } };
+	struct e4df_mapping m = { .data = 2, .tree = 1 };
+	struct e4df_map *twin;
+
+	for (m.inode = 0; m.inode < e4df_map_count(map); m.inode++) {
+		assert_int_equal(e4df_map_change(fork, &m, e), 0);
+		assert_int_equal(e4df_map_inode(fork, m.inode)->tree, 1);
+		assert_memory_equal(e4df_map_extents(fork, m.inode), e,
+				    sizeof(e));
+	}
+	assert_true(e4df_map_is_equal(map, again));
+	assert_int_equal(e4df_map_fork(fork, &twin), 0);
+	assert_true(e4df_map_is_equal(fork, twin));
+	m.tree = 0;
+	m.inode = 0;
+	assert_int_equal(e4df_map_change(twin, &m, e + 1), 0);
+	assert_memory_equal(e4df_map_extents(twin, 0), e + 1, 2 * sizeof(*e));
+	assert_memory_equal(e4df_map_extents(fork, 0), e, sizeof(e));
+	e4df_map_free(twin);
+}
+
+static void forks(void **state)
 {
 	(void)state;
 	for (unsigned int seed = 0; seed < 60; seed++) {
@@ -120,21 +149,19 @@ static void clones(void **state)
 		blk64_t room = e4df_runs_blocks(e4df_map_areas(map));
 
 		again = random_map(seed);
-		assert_int_equal(e4df_map_clone(map, &twin), 0);
+		assert_int_equal(e4df_map_fork(map, &twin), 0);
 		assert_true(e4df_map_is_equal(map, twin));
 		assert_true(e4df_map_is_equal(twin, again));
 		same_geometry(e4df_map_geometry(map), e4df_map_geometry(twin));
 		for (blk64_t n = 0; n < room; n += 7)
 			assert_int_equal(e4df_map_ideal(map, n),
 					 e4df_map_ideal(twin, n));
-		e4df_map_free(map); /* the twin stands alone */
-		assert_true(e4df_map_is_equal(twin, again));
+		check_apart(twin, map, again);
 		e4df_map_free(twin);
+		e4df_map_free(map);
 		e4df_map_free(again);
 	}
 }
-
-#define TREE E4DF_EXTENT_TREE
 
 static const struct e4df_range fixed[] = { { 0, 3 }, { 50, 2 } };
 
@@ -288,7 +315,7 @@ static void pins(void **state)
 	e4df_map_free(other);
 }
 
-/* A batch in which two lists outgrow their place. */
+/* An update in which two lists outgrow their place. */
 static void apply(void **state)
 {
 	struct e4df_extent extents[] = {
@@ -299,7 +326,7 @@ static void apply(void **state)
 		{ 61, E4DF_EXTENT_UNWRITTEN, 7, 1 },
 		{ 80, E4DF_EXTENT_UNWRITTEN, 8, 2 },
 	};
-	struct e4df_change changes[] = {
+	struct e4df_mapping mappings[] = {
 		{ .inode = 0, .data = 2, .tree = 2, .first = 0 },
 		{ .inode = 2, .data = 2, .tree = 0, .first = 4 },
 	};
@@ -309,9 +336,9 @@ static void apply(void **state)
 	struct e4df_range released[] = {
 		{ 10, 4 }, { 20, 2 }, { 30, 1 }, { 60, 1 }, { 62, 1 },
 	};
-	struct e4df_batch batch = {
-		.changes = changes,
-		.change_count = 2,
+	struct e4df_update update = {
+		.mappings = mappings,
+		.mapping_count = 2,
 		.extents = extents,
 		.extent_count = 6,
 		.taken = { taken, 5, 5 },
@@ -329,10 +356,10 @@ static void apply(void **state)
 	struct e4df_map *map = draw(drawn), *want = draw(after);
 
 	(void)state;
-	assert_int_equal(e4df_map_prepare(map, &batch), 0);
+	assert_int_equal(e4df_map_prepare(map, &update), 0);
 	assert_false(e4df_map_is_equal(map, want));
-	assert_int_equal(e4df_map_prepare(map, &batch), 0); /* harmless */
-	e4df_map_apply(map, &batch);
+	assert_int_equal(e4df_map_prepare(map, &update), 0); /* harmless */
+	e4df_map_apply(map, &update);
 	assert_true(e4df_map_is_equal(map, want));
 	e4df_map_free(map);
 	e4df_map_free(want);
@@ -368,7 +395,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(areas_and_ideal),
 		cmocka_unit_test(find),
-		cmocka_unit_test(clones),
+		cmocka_unit_test(forks),
 		cmocka_unit_test(equality),
 		cmocka_unit_test(xattrs),
 		cmocka_unit_test(immovable_is_fixed),

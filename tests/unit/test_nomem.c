@@ -11,6 +11,7 @@
 #include "maps.h"
 #include "plan.h"
 #include "tree.h"
+#include "update.h"
 #include "wrap.h"
 
 static struct {
@@ -94,10 +95,10 @@ static errcode_t do_plan(void *ctx)
 	return err;
 }
 
-static errcode_t do_clone(void *ctx)
+static errcode_t do_fork(void *ctx)
 {
 	struct e4df_map *map = NULL;
-	errcode_t err = e4df_map_clone(ctx, &map);
+	errcode_t err = e4df_map_fork(ctx, &map);
 
 	if (err)
 		assert_null(map);
@@ -137,12 +138,12 @@ static void plans(void **state)
 	assert_true(failures > 500);
 }
 
-static void clones(void **state)
+static void forks(void **state)
 {
 	struct e4df_map *map = make_map(1, 20);
 
 	(void)state;
-	assert_true(starve(do_clone, map) > 4);
+	assert_true(starve(do_fork, map) > 4);
 	e4df_map_free(map);
 }
 
@@ -154,20 +155,24 @@ struct step {
 static errcode_t do_prepare(void *ctx)
 {
 	struct step *step = ctx;
+	struct e4df_update update = { .mappings = NULL };
 	long live = memory.live;
 	struct e4df_map *map;
-	errcode_t err = e4df_map_clone(step->map, &map);
+	errcode_t err = e4df_map_fork(step->map, &map);
 
 	if (err)
 		return err;
-	err = e4df_map_prepare(map, step->batch);
+	err = e4df_update_make(map, step->batch, &update);
+	if (!err)
+		err = e4df_map_prepare(map, &update);
 	if (err)
 		assert_true(e4df_map_is_equal(map, step->map));
 	else {
 		memory.fail_at = memory.calls + 1;
-		e4df_map_apply(map, step->batch); /* cannot fail */
+		e4df_map_apply(map, &update); /* cannot fail */
 		assert_int_equal(memory.calls + 1, memory.fail_at);
 	}
+	e4df_update_release(&update);
 	e4df_map_free(map);
 	assert_int_equal(memory.live, live);
 	return err;
@@ -193,7 +198,7 @@ static errcode_t do_pin(void *ctx)
 {
 	static const uint32_t inodes[] = { 0, 1, 2 };
 	struct e4df_map *map;
-	errcode_t err = e4df_map_clone(ctx, &map);
+	errcode_t err = e4df_map_fork(ctx, &map);
 
 	if (err)
 		return err;
@@ -217,7 +222,7 @@ static void pins(void **state)
 				      { .count = 0 } });
 
 	(void)state;
-	assert_true(starve(do_pin, map) > 8);
+	assert_true(starve(do_pin, map) > 6);
 	e4df_map_free(map);
 }
 
@@ -302,7 +307,7 @@ static void others(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plans),    cmocka_unit_test(clones),
+		cmocka_unit_test(plans),    cmocka_unit_test(forks),
 		cmocka_unit_test(prepares), cmocka_unit_test(pins),
 		cmocka_unit_test(others),
 	};

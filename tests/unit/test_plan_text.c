@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "maps.h"
+#include "update.h"
 
 static const struct e4df_policy policy = { .batch_blocks = 1000,
 					   .log_blocks = 700 };
@@ -26,10 +27,10 @@ static void print_runs(FILE *out, const char *what,
 
 /* "<ino>: <lblk>+<len>@<pblk> ...", u for unwritten, t for mapping blocks */
 static void print_change(FILE *out, const struct e4df_map *map,
-			 const struct e4df_batch *batch,
-			 const struct e4df_change *c)
+			 const struct e4df_update *update,
+			 const struct e4df_mapping *c)
 {
-	const struct e4df_extent *e = batch->extents + c->first;
+	const struct e4df_extent *e = update->extents + c->first;
 
 	const struct e4df_inode *inode = e4df_map_inode(map, c->inode);
 	const char *what = inode->kind == E4DF_XATTR ? "xattr of " : "";
@@ -44,32 +45,49 @@ static void print_change(FILE *out, const struct e4df_map *map,
 	fprintf(out, "\n");
 }
 
+/* The map follows. */
+static void print_batch(FILE *out, struct e4df_map *map,
+			const struct e4df_batch *b)
+{
+	struct e4df_update u;
+
+	assert_int_equal(e4df_update_make(map, b, &u), 0);
+	fprintf(out, "copies %llu\n", (unsigned long long)b->copy_blocks);
+	for (size_t k = 0; k < u.mapping_count; k++)
+		print_change(out, map, &u, &u.mappings[k]);
+	for (size_t k = 0; k < b->move_count; k++) {
+		const struct e4df_move *m = &b->moves[k];
+
+		if (m->flags != E4DF_MOVE_XATTR)
+			fprintf(out, "  move %llu+%u to %llu%s\n",
+				(unsigned long long)m->from, m->len,
+				(unsigned long long)m->to,
+				m->flags ? " unwritten" : "");
+	}
+	print_runs(out, "takes", &u.taken);
+	print_runs(out, "gives", &u.released);
+	assert_int_equal(e4df_map_prepare(map, &u), 0);
+	e4df_map_apply(map, &u);
+	e4df_update_release(&u);
+}
+
 static char *print_plan(const struct e4df_map *map,
 			const struct e4df_policy *by)
 {
 	struct e4df_plan *plan;
+	struct e4df_map *now;
 	char *text;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
 	assert_non_null(out);
 	assert_int_equal(e4df_plan_build(map, by, &plan), 0);
+	assert_int_equal(e4df_map_fork(map, &now), 0);
 	for (size_t i = 0; i < e4df_plan_count(plan); i++) {
-		const struct e4df_batch *b = e4df_plan_batch(plan, i);
-
-		fprintf(out, "batch %zu, copies %llu\n", i + 1,
-			(unsigned long long)b->copy_blocks);
-		for (size_t k = 0; k < b->change_count; k++)
-			print_change(out, map, b, &b->changes[k]);
-		for (size_t k = 0; k < b->move_count; k++)
-			fprintf(out, "  move %llu+%u to %llu%s\n",
-				(unsigned long long)b->moves[k].from,
-				b->moves[k].len,
-				(unsigned long long)b->moves[k].to,
-				b->moves[k].flags ? " unwritten" : "");
-		print_runs(out, "takes", &b->taken);
-		print_runs(out, "gives", &b->released);
+		fprintf(out, "batch %zu, ", i + 1);
+		print_batch(out, now, e4df_plan_batch(plan, i));
 	}
+	e4df_map_free(now);
 	assert_int_equal(fclose(out), 0);
 	e4df_plan_free(plan);
 	return text;
