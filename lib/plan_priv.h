@@ -154,6 +154,8 @@ int space_find_rear(const struct space *space, blk64_t len, blk64_t *ret,
  * window took meanwhile stays.  The ranges are sorted.
  */
 errcode_t space_settle(struct space *space, struct e4df_runs *ranges);
+/* What is reserved still becomes free.  Returns ENOMEM. */
+errcode_t space_unreserve(struct space *space);
 /*
  * What no file uses in the areas, in blocks where a unit is 2^bits of them.
  * Returns ENOMEM.

@@ -364,6 +364,22 @@ errcode_t space_settle(struct space *space, struct e4df_runs *ranges)
 	return err;
 }
 
+errcode_t space_unreserve(struct space *space)
+{
+	const struct e4df_span *n = e4df_spans_ceil(&space->used, 0);
+	struct e4df_runs list = E4DF_RUNS_INIT;
+	errcode_t err = 0;
+
+	for (; n && !err; n = e4df_spans_next(&space->used, n))
+		if (n->owner == OWNER_RESERVED)
+			err = e4df_runs_push(&list, n->key, n->len);
+	e4df_runs_sort(&list);
+	for (size_t i = 0; i < list.count && !err; i++)
+		err = space_give(space, list.v[i].start, list.v[i].len);
+	e4df_runs_free(&list);
+	return err;
+}
+
 /* What is reserved or pending still is not in use, whatever became of it. */
 errcode_t space_list_free(const struct space *space,
 			  const struct e4df_runs *areas, unsigned int bits,

@@ -683,6 +683,8 @@ errcode_t sweep_run(struct batcher *b, const struct target *t,
 	s.choices = malloc((t->count < CHOICES ? t->count + 1 : CHOICES) *
 			   sizeof(*s.choices));
 	err = s.todo && s.choices ? run_rounds(&s, flags) : ENOMEM;
+	if (!err)
+		err = space_unreserve(&b->space); /* where it was stuck */
 	*is_done = !err && !s.is_stuck && sweep_is_over(b, t);
 	free(s.choices);
 	free(s.window);
