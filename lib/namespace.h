@@ -17,7 +17,8 @@
  * encrypted ones) are '?'.
  *
  * Memory: 4 bytes for each name, 16 for each directory, and 9 and its length
- * for each name that is kept.
+ * for each name that is kept; some MiB while it reads.  A thread sorts names
+ * meanwhile; nothing depends on it.
  */
 #ifndef E4DF_NAMESPACE_H
 #define E4DF_NAMESPACE_H
