@@ -46,7 +46,7 @@ mkimg fresh 16M -b 1024
 tune2fs -O mmp fresh >/dev/null
 digest fresh >want
 mkimg plain 16M -b 1024 -O ^metadata_csum
-"$TOOLS/fragment" -s 1 -f 100 -p 50 plain
+"$TOOLS/fragment" -s 1 -f 100 -p 70 plain
 tune2fs -O mmp -E mmp_update_interval=1 plain >/dev/null
 digest plain >plain.want
 mmp=$(debugfs -R dump_mmp plain 2>/dev/null | sed -n 's/^block_number: //p')

@@ -18,7 +18,7 @@ crash()
 
 # Trees, whose blocks take a cluster each; what is rare.
 mkimg trees 24M -b 1024 -O bigalloc -C 4096 -J size=1
-"$TOOLS/fragment" -s 1 -f 40 -p 60 -m 1024 -k 4 -x trees
+"$TOOLS/fragment" -s 1 -f 40 -p 70 -m 1024 -k 4 -x trees
 crash trees 8 --each=3
 
 # Groups with metadata of their own. There is no resize inode: in groups with

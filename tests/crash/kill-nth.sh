@@ -20,7 +20,7 @@ else
 fi
 
 mkimg fresh 16M -b 1024
-"$TOOLS/fragment" -s 6 -f 250 -p 60 -k 10 -x fresh
+"$TOOLS/fragment" -s 6 -f 250 -p 80 -k 10 -x fresh
 [ ! "$can_mount" ] || kernel_view fresh >kernel.fresh
 
 note_whole_run fresh

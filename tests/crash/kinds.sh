@@ -8,7 +8,7 @@
 # of which stay that deep; two groups; files that must make room for each
 # other, in blocks that others have just left.
 mkimg trees 16M -b 1024 -J size=1
-"$TOOLS/fragment" -s 1 -f 40 -p 75 -m 2048 -k 1 trees
+"$TOOLS/fragment" -s 1 -f 40 -p 85 -m 2048 -k 1 trees
 add_sparse trees wide 400
 journaled trees "v3, 64 bits" --batches=10 --reused=1000 --depth=2 --each=6
 
@@ -20,7 +20,7 @@ journaled full "v3, 64 bits" --batches=5 --reused=500 --depth=1
 # One block group: no other superblock than the one that is written; and a path
 # in it that leaves no room for what keeps it from being torn.
 mkimg single 16M -b 4096 -J size=4
-"$TOOLS/fragment" -s 2 -f 60 -p 80 -m 512 -k 8 single
+"$TOOLS/fragment" -s 2 -f 60 -p 90 -m 512 -k 8 single
 tune2fs -M "/$(printf '%062d' 0)" single >/dev/null
 journaled single "v3, 64 bits" --batches=10 --reused=100 --each=8
 

@@ -37,7 +37,7 @@ done
 # As mke2fs made them in 2008: no checksums; inodes of 128 bytes, descriptors
 # of 32.
 mkimg old 16M -b 1024 -J size=1 -I 128 -O ^metadata_csum,^64bit,uninit_bg
-"$TOOLS/fragment" -s 3 -f 40 -p 75 -m 2048 -k 1 old
+"$TOOLS/fragment" -s 3 -f 40 -p 85 -m 2048 -k 1 old
 journaled old "none, 32 bits" --batches=8 --depth=2 --each=6
 
 # Files of ext3 that become files of ext4.
@@ -58,7 +58,7 @@ journaled ext3 "v3, 32 bits" --batches=5 --depth=1
 # A log full of old transactions; and a boot block that begins like a block of
 # the journal, so that the block of the superblock needs an escape in the log.
 mkimg stale 16M -b 4096 -J size=4
-"$TOOLS/fragment" -s 5 -f 60 -p 80 -m 512 -k 8 stale
+"$TOOLS/fragment" -s 5 -f 60 -p 90 -m 512 -k 8 stale
 printf '\300\073\071\230' | dd of=stale conv=notrunc status=none
 make_stale stale
 journaled stale "v3, 64 bits" --batches=10 --each=6

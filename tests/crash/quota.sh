@@ -44,7 +44,7 @@ crash()
 }
 
 mkimg small 16M -b 1024 -I 256 -J size=1 -O project
-"$TOOLS/fragment" -s 1 -f 40 -p 80 -m 2048 -k 1 small
+"$TOOLS/fragment" -s 1 -f 40 -p 85 -m 2048 -k 1 small
 owned small
 crash small 10
 

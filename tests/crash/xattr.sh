@@ -52,7 +52,7 @@ crash shared 5 5 "v3, 64 bits"
 
 # One group, one block that belongs to all.
 mkimg all 16M -b 4096 -J size=4
-"$TOOLS/fragment" -s 3 -f 150 -p 60 -m 256 -k 8 all
+"$TOOLS/fragment" -s 3 -f 150 -p 85 -m 256 -k 8 all
 "$TOOLS/share" -s 3 -b 12 -n 12 all
 crash all 1 3 "v3, 64 bits"
 

@@ -26,12 +26,12 @@ fault()
 
 # With checksums, and mapping blocks.
 mkimg one 6M -b 1024 -J size=1 -N 128
-"$TOOLS/fragment" -s 1 -f 12 -p 75 -m 700 -k 2 one
+"$TOOLS/fragment" -s 1 -f 12 -p 80 -m 700 -k 2 one
 fault one 8
 
 # Blocks of 4 KiB, no checksums, one group.
 mkimg old 10M -b 4096 -J size=4 -N 128 -O ^metadata_csum,^64bit
-"$TOOLS/fragment" -s 2 -f 30 -p 75 -m 512 -k 12 old
+"$TOOLS/fragment" -s 2 -f 30 -p 85 -m 512 -k 12 old
 fault old 6
 
 # Without a journal the metadata are written in order.  (With dir_index, e2fsck
@@ -43,7 +43,7 @@ fault ordered 1 --ordered
 # What is read besides: directories below /boot, a possible swap file, all that
 # moves for its digest.
 mkimg boot 6M -b 1024 -J size=1 -N 128
-"$TOOLS/fragment" -s 3 -f 8 -p 45 -m 400 -k 6 boot
+"$TOOLS/fragment" -s 3 -f 8 -p 60 -m 400 -k 6 boot
 truncate -s 81920 data
 fsdebug boot "mkdir boot" "mkdir boot/grub" "write data boot/grub/core" \
 	"write data swap" >/dev/null
