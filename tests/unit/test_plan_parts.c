@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "e4df_err.h"
 #include "unit.h"
 
 enum { MOST = 200 }; /* extents of a file */
@@ -173,11 +174,119 @@ static void slots(void **state)
 	free(t.v);
 }
 
+enum { BLOCKS = 120, NOBODY = 0xffff };
+
+/* Space, and for each block whose it is. */
+struct ground {
+	struct space space;
+	__u32 owner[BLOCKS + 1], lblk[BLOCKS + 1]; /* NOBODY: free */
+};
+
+/* Free ranges as long as can be, in both indices. */
+static void check_free(const struct ground *g)
+{
+	const struct e4df_spans *by = &g->space.free_by;
+	size_t count = 0;
+	blk64_t sum = 0;
+
+	for (blk64_t at = 0; at < BLOCKS; at++) {
+		blk64_t len = 0;
+		const struct e4df_span *n;
+
+		while (g->owner[at + len] == NOBODY)
+			len++;
+		assert_int_equal(space_free_part(&g->space, at, BLOCKS), len);
+		if (!len)
+			continue;
+		count++;
+		sum += len;
+		n = e4df_spans_floor(&g->space.free_at, at);
+		assert_true(n && n->key == at && n->len == len);
+		n = e4df_spans_after(by, len, at - 1);
+		if (g->space.has_by)
+			assert_true(n && n->key == len && n->len == at);
+		at += len;
+	}
+	assert_int_equal(g->space.free_at.count, count);
+	assert_int_equal(by->count, g->space.has_by ? count : 0);
+	assert_int_equal(g->space.free_blocks, sum);
+}
+
+static void check_used(const struct ground *g)
+{
+	for (blk64_t at = 1; at < BLOCKS; at++) {
+		const struct e4df_span *n = space_owner(&g->space, at);
+		blk64_t skip = n ? at - n->key : 0;
+
+		assert_int_equal(n != NULL, g->owner[at] != NOBODY);
+		if (!n)
+			continue;
+		assert_int_equal(n->owner, g->owner[at]);
+		assert_int_equal(n->lblk == LBLK_TREE ? LBLK_TREE :
+							n->lblk + skip,
+				 g->lblk[at]);
+	}
+}
+
+/* One range, used or free as a whole, becomes another's, or free. */
+static void trade(struct ground *g, struct prng *rng)
+{
+	blk64_t at = 1 + pick(rng, BLOCKS - 1), len = 1;
+	blk64_t most = 1 + pick(rng, 12);
+	int is_free = g->owner[at] == NOBODY;
+	__u32 owner = pick(rng, 3), lblk = pick(rng, 1000);
+
+	while (len < most && at + len < BLOCKS &&
+	       (g->owner[at + len] == NOBODY) == is_free)
+		len++;
+	if (chance(rng, 20))
+		lblk = LBLK_TREE;
+	if (is_free) {
+		assert_int_equal(space_take(&g->space, at, len, owner, lblk),
+				 0);
+	} else if (chance(rng, 50)) {
+		assert_int_equal(space_change(&g->space, at, len, owner, lblk),
+				 0);
+	} else {
+		assert_int_equal(space_give(&g->space, at, len), 0);
+		owner = NOBODY;
+	}
+	for (__u32 i = 0; i < len; i++) {
+		g->owner[at + i] = owner;
+		g->lblk[at + i] = lblk == LBLK_TREE ? lblk : lblk + i;
+	}
+}
+
+static void trades(void **state)
+{
+	struct prng rng = { 3 };
+
+	(void)state;
+	for (unsigned int round = 0; round < 4; round++) {
+		struct ground g = { .space = { .free_blocks = BLOCKS - 1 } };
+
+		for (blk64_t at = 1; at < BLOCKS; at++)
+			g.owner[at] = NOBODY;
+		assert_int_equal(space_add_free(&g.space, 1, BLOCKS - 1), 0);
+		for (unsigned int i = 0; i < 2000; i++) {
+			if (i == round * 500)
+				assert_int_equal(space_index(&g.space), 0);
+			trade(&g, &rng);
+			check_free(&g);
+			check_used(&g);
+		}
+		assert_int_equal(space_take(&g.space, 1, BLOCKS, 0, 0),
+				 E4DF_ET_OVERFLOW);
+		space_release(&g.space);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(positions),
 		cmocka_unit_test(slots),
+		cmocka_unit_test(trades),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
