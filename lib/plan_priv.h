@@ -52,7 +52,7 @@ struct file {
 			   * inode tables; an xattr block itself */
 	__u32 cuts;	  /* with bigalloc: extents that it has anyway */
 	__u32 dirty;	  /* 1 + index into batcher->dirty; 0 = clean */
-	__u32 marks;	  /* 1 + index into batcher->marks; 0 = no holes */
+	int has_holes;	  /* so that a dense position is not its lblk */
 	int has_long;	  /* runs that are not moved to be joined */
 	int is_waiting;	  /* for its window: must not be disturbed */
 	int is_whole;	  /* must not be displaced in pieces (again) */
@@ -68,6 +68,12 @@ struct dirty {
 	int must_rebuild; /* its mapping blocks must move */
 };
 
+/* A file with holes: see plan_dense.c. */
+struct sparse {
+	__u32 inode;
+	__u32 marks; /* index of its first one */
+};
+
 struct batcher {
 	/* Immutable. */
 	const struct e4df_map *blocks;	      /* (borrowed) */
@@ -76,7 +82,9 @@ struct batcher {
 	const struct e4df_geometry *geometry; /* (borrowed from map) */
 	struct e4df_map *clusters; /* (owned) NULL without bigalloc */
 	unsigned int bits;	   /* a cluster is 2^bits blocks */
-	__u32 *marks;		   /* (owned) of files with holes */
+	struct sparse *sparse;	   /* (owned) files with holes, by inode */
+	size_t sparse_count, sparse_alloc;
+	__u32 *marks; /* (owned) of these files */
 	size_t mark_count, mark_alloc;
 	/* Mutable. */
 	struct space space;
@@ -230,7 +238,7 @@ errcode_t batcher_close(struct batcher *b);
  * Dense position: the number of blocks that a file has before one of its
  * blocks.  Each of these takes a logarithm of the file's extents.
  */
-/* Before any other, once for each file; by batcher_init_files. */
+/* Before any other, once for each file, in their order. */
 errcode_t dense_init(struct batcher *b, __u32 inode);
 /* Of a logical block that the file has. */
 blk64_t dense_of(const struct batcher *b, __u32 inode, __u32 lblk);
