@@ -99,6 +99,7 @@ void batcher_release(struct batcher *b)
 		for (__u32 i = 0; i < e4df_map_count(b->blocks); i++)
 			free(b->files[i].v);
 	free(b->files);
+	free(b->sparse);
 	free(b->marks);
 	free_old(b);
 	free(b->dirty);

@@ -18,23 +18,44 @@ errcode_t dense_init(struct batcher *b, __u32 inode)
 	struct file *f = &b->files[inode];
 	errcode_t err;
 
-	f->marks = 0;
-	if (!count ||
-	    v[count - 1].lblk + (blk64_t)v[count - 1].len == f->blocks)
+	f->has_holes = count && v[count - 1].lblk + (blk64_t)v[count - 1].len !=
+					f->blocks;
+	if (!f->has_holes)
 		return 0;
-	err = e4df_grow(&b->marks, &b->mark_alloc,
-			b->mark_count + (count - 1) / STEP + 1,
-			sizeof(*b->marks));
+	err = e4df_grow(&b->sparse, &b->sparse_alloc, b->sparse_count + 1,
+			sizeof(*b->sparse));
+	if (!err)
+		err = e4df_grow(&b->marks, &b->mark_alloc,
+				b->mark_count + (count - 1) / STEP + 1,
+				sizeof(*b->marks));
 	if (err)
 		return err;
+	b->sparse[b->sparse_count++] = (struct sparse){
+		.inode = inode,
+		.marks = (__u32)b->mark_count,
+	};
 	for (__u32 i = 0; i < count; i++) {
 		if (i % STEP == 0)
 			b->marks[b->mark_count++] = sum;
-		if (!i)
-			f->marks = (__u32)b->mark_count;
 		sum += v[i].len;
 	}
 	return 0;
+}
+
+/* The marks of a file with holes. */
+static const __u32 *marks_of(const struct batcher *b, __u32 inode)
+{
+	size_t lo = 0, hi = b->sparse_count;
+
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (b->sparse[mid].inode <= inode)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return b->marks + b->sparse[lo].marks;
 }
 
 __u32 dense_extent(const struct e4df_extent *v, __u32 count, __u32 lblk)
@@ -55,13 +76,13 @@ __u32 dense_extent(const struct e4df_extent *v, __u32 count, __u32 lblk)
 blk64_t dense_of(const struct batcher *b, __u32 inode, __u32 lblk)
 {
 	const struct e4df_extent *v = e4df_map_extents(b->map, inode);
-	__u32 marks = b->files[inode].marks, at, i;
 	blk64_t sum;
+	__u32 at, i;
 
-	if (!marks)
+	if (!b->files[inode].has_holes)
 		return lblk;
 	at = dense_extent(v, e4df_map_inode(b->map, inode)->data, lblk);
-	sum = b->marks[marks - 1 + at / STEP];
+	sum = marks_of(b, inode)[at / STEP];
 	for (i = at / STEP * STEP; i < at; i++)
 		sum += v[i].len;
 	return sum + (lblk - v[at].lblk);
@@ -71,12 +92,13 @@ blk64_t dense_of(const struct batcher *b, __u32 inode, __u32 lblk)
 static __u32 lblk_of(const struct batcher *b, __u32 inode, __u32 dense)
 {
 	const struct e4df_extent *v = e4df_map_extents(b->map, inode);
-	const __u32 *marks = b->marks + b->files[inode].marks - 1;
+	const __u32 *marks;
 	__u32 lo = 0, hi = (e4df_map_inode(b->map, inode)->data - 1) / STEP + 1;
 	__u32 at;
 
-	if (!b->files[inode].marks)
+	if (!b->files[inode].has_holes)
 		return dense;
+	marks = marks_of(b, inode);
 	while (hi - lo > 1) {
 		__u32 mid = lo + (hi - lo) / 2;
 

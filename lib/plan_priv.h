@@ -54,15 +54,15 @@ struct file {
 		__u32 cuts;	  /* else, with bigalloc: extents that it has
 				   * anyway */
 	};
-	__u32 switches : 29;  /* blocks that its change needs in any case:
+	__u32 switches : 28;  /* blocks that its change needs in any case:
 			       * inode tables; an xattr block itself */
+	__u32 has_holes : 1;  /* so that a dense position is not its lblk */
 	__u32 has_long : 1;   /* runs that are not moved to be joined */
 	__u32 is_waiting : 1; /* for its window: must not be disturbed */
 	__u32 is_whole : 1;   /* must not be displaced in pieces (again) */
 	__u32 dirty;	      /* 1 + index into batcher->dirty; 0 = clean */
-	__u32 marks;	      /* 1 + index into batcher->marks; 0 = no holes */
 };
-_Static_assert(sizeof(struct file) <= 48, "there are as many as inodes");
+_Static_assert(sizeof(struct file) <= 40, "there are as many as inodes");
 
 /* A file that the open batch changes, with its layout before. */
 struct dirty {
@@ -74,6 +74,12 @@ struct dirty {
 	int must_rebuild; /* its mapping blocks must move */
 };
 
+/* A file with holes: see plan_dense.c. */
+struct sparse {
+	__u32 inode;
+	__u32 marks; /* index of its first one */
+};
+
 struct batcher {
 	/* Immutable. */
 	const struct e4df_map *blocks;	      /* (borrowed) */
@@ -82,7 +88,9 @@ struct batcher {
 	const struct e4df_geometry *geometry; /* (borrowed from map) */
 	struct e4df_map *clusters; /* (owned) NULL without bigalloc */
 	unsigned int bits;	   /* a cluster is 2^bits blocks */
-	__u32 *marks;		   /* (owned) of files with holes */
+	struct sparse *sparse;	   /* (owned) files with holes, by inode */
+	size_t sparse_count, sparse_alloc;
+	__u32 *marks; /* (owned) of these files */
 	size_t mark_count, mark_alloc;
 	/* Mutable. */
 	struct space space;
@@ -240,7 +248,7 @@ errcode_t batcher_apply(struct batcher *b, struct e4df_map *map);
  * Dense position: the number of blocks that a file has before one of its
  * blocks.  Each of these takes a logarithm of the file's extents.
  */
-/* Before any other, once for each file; by batcher_init_files. */
+/* Before any other, once for each file, in their order. */
 errcode_t dense_init(struct batcher *b, __u32 inode);
 /* Of a logical block that the file has. */
 blk64_t dense_of(const struct batcher *b, __u32 inode, __u32 lblk);
