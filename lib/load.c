@@ -179,7 +179,8 @@ errcode_t e4df_load_add_taken(const struct e4df_batch *batches, size_t from,
 	errcode_t err = 0;
 
 	for (; from < to && !err; from++)
-		err = e4df_batch_taken(&batches[from], 0, ret);
+		err = e4df_batch_add_taken(&batches[from], 0, ret);
+	e4df_runs_sort(ret);
 	return err;
 }
 

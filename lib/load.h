@@ -66,7 +66,10 @@ int e4df_load_is_touched(const struct e4df_load *load,
 			 const struct e4df_request *read,
 			 const struct e4df_runs *runs);
 
-/* Adds the blocks that the batches [from, to) take.  Returns ENOMEM. */
+/*
+ * Adds the blocks that the batches [from, to) take (canonical).  Returns
+ * ENOMEM.
+ */
 errcode_t e4df_load_add_taken(const struct e4df_batch *batches, size_t from,
 			      size_t to, struct e4df_runs *ret);
 

@@ -360,7 +360,7 @@ errcode_t e4df_mover_move(struct e4df_mover *m, size_t i, uint64_t *done,
 
 	m->now = i;
 	m->granted.count = 0;
-	err = e4df_batch_taken(&m->loader.batches[i], 0, &m->granted);
+	err = e4df_load_add_taken(m->loader.batches, i, i + 1, &m->granted);
 	if (!err)
 		err = read_ahead(m);
 	e4df_gate_grant(m->gate, &m->granted, "move"); /* I1, I2 */
