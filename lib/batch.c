@@ -39,8 +39,8 @@ static errcode_t add_clusters(struct e4df_runs *runs, unsigned int bits,
 	return e4df_runs_push(runs, first << bits, (last - first + 1) << bits);
 }
 
-errcode_t e4df_batch_taken(const struct e4df_batch *batch, unsigned int bits,
-			   struct e4df_runs *ret)
+errcode_t e4df_batch_add_taken(const struct e4df_batch *batch,
+			       unsigned int bits, struct e4df_runs *ret)
 {
 	const blk64_t *tree = batch->tree;
 	errcode_t err = 0;
@@ -53,12 +53,11 @@ errcode_t e4df_batch_taken(const struct e4df_batch *batch, unsigned int bits,
 		for (__u32 k = 0; k < batch->changes[i].tree && !err; k++)
 			err = add_clusters(ret, bits, *tree++, 1);
 	}
-	e4df_runs_sort(ret);
 	return err;
 }
 
-errcode_t e4df_batch_released(const struct e4df_batch *batch, unsigned int bits,
-			      struct e4df_runs *ret)
+errcode_t e4df_batch_add_released(const struct e4df_batch *batch,
+				  unsigned int bits, struct e4df_runs *ret)
 {
 	const blk64_t *tree = batch->tree;
 	errcode_t err = 0;
@@ -71,7 +70,6 @@ errcode_t e4df_batch_released(const struct e4df_batch *batch, unsigned int bits,
 			err = add_clusters(ret, bits, *tree++, 1);
 		tree += batch->changes[i].tree;
 	}
-	e4df_runs_sort(ret);
 	return err;
 }
 

@@ -84,13 +84,13 @@ void e4df_batch_shrink(struct e4df_batch *batch);
 
 /*
  * Adds what is free before and in use after, and what is in use before and
- * free after, both in whole clusters of 2^bits blocks; canonical.  Returns
+ * free after, both in whole clusters of 2^bits blocks; to be sorted.  Returns
  * ENOMEM.
  */
-errcode_t e4df_batch_taken(const struct e4df_batch *batch, unsigned int bits,
-			   struct e4df_runs *ret);
-errcode_t e4df_batch_released(const struct e4df_batch *batch, unsigned int bits,
-			      struct e4df_runs *ret);
+errcode_t e4df_batch_add_taken(const struct e4df_batch *batch,
+			       unsigned int bits, struct e4df_runs *ret);
+errcode_t e4df_batch_add_released(const struct e4df_batch *batch,
+				  unsigned int bits, struct e4df_runs *ret);
 
 /*
  * A copy of the moves with something to read, by source.  *ret is the

@@ -145,6 +145,18 @@ void e4df_mover_free(struct e4df_mover *m)
 	free(m);
 }
 
+static errcode_t list_taken(const struct e4df_mover *m, size_t batch,
+			    struct e4df_runs *ret)
+{
+	errcode_t err;
+
+	ret->count = 0;
+	err = e4df_batch_add_taken(&m->loader.batches[batch], 0, ret);
+	if (!err)
+		e4df_runs_sort(ret);
+	return err;
+}
+
 /* -- reading --------------------------------------------------------------- */
 
 /* In a thread: brings the pieces of a read to their places. */
@@ -197,8 +209,7 @@ static errcode_t find_waits(const struct e4df_mover *m, struct slot *s)
 	errcode_t err = 0;
 
 	for (size_t b = m->now; b <= load->first && !err; b++) {
-		taken.count = 0;
-		err = e4df_batch_taken(&m->loader.batches[b], 0, &taken);
+		err = list_taken(m, b, &taken);
 		for (size_t i = 0; i < load->read_count && !err; i++)
 			if (e4df_load_is_touched(load, &load->reads[i], &taken))
 				s->wait[i] = b + 1;
@@ -392,8 +403,7 @@ errcode_t e4df_mover_move(struct e4df_mover *m, size_t i, uint64_t *done,
 	errcode_t err;
 
 	m->now = i;
-	m->granted.count = 0;
-	err = e4df_batch_taken(&m->loader.batches[i], 0, &m->granted);
+	err = list_taken(m, i, &m->granted);
 	if (!err)
 		err = read_ahead(m);
 	e4df_gate_grant(m->gate, &m->granted, "move"); /* I1, I2 */

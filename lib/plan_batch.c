@@ -29,7 +29,7 @@ static errcode_t init_file(struct batcher *b, __u32 index)
 	}
 	f->switches = 1;
 	if (inode->kind == E4DF_XATTR)
-		f->switches = xattr_switches(b->blocks, index) & 0x1fffffff;
+		f->switches = xattr_switches(b->blocks, index) & 0xfffffff;
 	if (mapping_format(b, index) == E4DF_BLOCK_MAP)
 		return mapping_blocks(b, index, &f->map_blocks);
 	if (b->bits)
