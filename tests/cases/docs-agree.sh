@@ -94,6 +94,15 @@ assert_eq "$version" "$(sed -n 's/^\.TH.*"\(e4offdefrag [^"]*\)".*/\1/p' \
 assert_eq "$version" "$(sed -nE '1s/^(e4offdefrag [^ ]*).*/\1/p' \
 	"$srcdir/NEWS")" "-V (wanted) and NEWS (found) differ"
 
+# -- what keeps a crash harmless: listed where it is cited, and the other way
+
+grep -oE '^I[0-9]+ ' "$srcdir/CONTRIBUTING" | tr -d ' ' | sort >listed
+cat "$srcdir"/lib/*.[ch] "$srcdir"/tests/crash/*.[ch] |
+	grep -oE '\bI[0-9]+\b' | sort -u >cited
+[ -s listed ] || fail "CONTRIBUTING lists no invariants"
+assert_eq "$(cat listed)" "$(cat cited)" \
+	"invariants: CONTRIBUTING (wanted) and the code (found) differ"
+
 # -- the form of the manual page; a machine without mandoc leaves it out
 
 if command -v mandoc >/dev/null; then

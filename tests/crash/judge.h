@@ -3,7 +3,7 @@
  * judge - is what a crash has left what was promised?
  *
  * JOURNALED: before any recovery the digest of all files is what it was, for
- * readers that ignore the journal.  Recovery is that of the stock tools:
+ * readers that ignore the journal (I10).  Recovery is that of the stock tools:
  * `e2fsck -p -E journal_only' (-p and not -y: that is what runs at boot, and
  * where -y asks, -p gives up), or a mount by the kernel.
  *
@@ -13,7 +13,7 @@
  * -p' repairs, or `e2fsck -fy' where -p gives up, which is counted apart.
  *
  * Either way `e2fsck -fn' must then find nothing at all to repair, and the
- * digest of all files, and the boot block, must be what they were.
+ * digest of all files, and the boot block, must be what they were (I8).
  *
  * Different crashes often leave the same image, and the same image is judged
  * once: crashes that look alike before the recovery are not recovered again,
