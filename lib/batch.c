@@ -42,16 +42,16 @@ static errcode_t add_clusters(struct e4df_runs *runs, unsigned int bits,
 errcode_t e4df_batch_add_taken(const struct e4df_batch *batch,
 			       unsigned int bits, struct e4df_runs *ret)
 {
-	const blk64_t *tree = batch->tree;
+	size_t at = 0; /* in the mapping blocks */
 	errcode_t err = 0;
 
 	for (size_t i = 0; i < batch->move_count && !err; i++)
 		err = add_clusters(ret, bits, batch->moves[i].to,
 				   batch->moves[i].len);
 	for (size_t i = 0; i < batch->change_count && !err; i++) {
-		tree += batch->changes[i].old_tree;
+		at += batch->changes[i].old_tree;
 		for (__u32 k = 0; k < batch->changes[i].tree && !err; k++)
-			err = add_clusters(ret, bits, *tree++, 1);
+			err = add_clusters(ret, bits, batch->tree[at++], 1);
 	}
 	return err;
 }
@@ -59,7 +59,7 @@ errcode_t e4df_batch_add_taken(const struct e4df_batch *batch,
 errcode_t e4df_batch_add_released(const struct e4df_batch *batch,
 				  unsigned int bits, struct e4df_runs *ret)
 {
-	const blk64_t *tree = batch->tree;
+	size_t at = 0; /* in the mapping blocks */
 	errcode_t err = 0;
 
 	for (size_t i = 0; i < batch->move_count && !err; i++)
@@ -67,8 +67,8 @@ errcode_t e4df_batch_add_released(const struct e4df_batch *batch,
 				   batch->moves[i].len);
 	for (size_t i = 0; i < batch->change_count && !err; i++) {
 		for (__u32 k = 0; k < batch->changes[i].old_tree && !err; k++)
-			err = add_clusters(ret, bits, *tree++, 1);
-		tree += batch->changes[i].tree;
+			err = add_clusters(ret, bits, batch->tree[at++], 1);
+		at += batch->changes[i].tree;
 	}
 	return err;
 }

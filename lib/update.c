@@ -176,8 +176,10 @@ errcode_t e4df_update_make(const struct e4df_map *map,
 		const struct e4df_change *c = &batch->changes[i];
 
 		err = add_mapping(map, c, move, tree, &u);
-		move += c->moves;
-		tree += c->old_tree + c->tree;
+		if (c->moves)
+			move += c->moves;
+		if (c->old_tree + c->tree)
+			tree += c->old_tree + c->tree;
 	}
 	if (!err)
 		err = e4df_batch_add_taken(batch, bits, &u.taken);
