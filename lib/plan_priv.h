@@ -5,6 +5,7 @@
  *	plan_space.c	which block is whose while planning
  *	plan_mapping.c	formats, block extents, mapping blocks
  *	plan_batch.c	changed files, and closing a batch
+ *	plan_build.c	what a batch is made of then
  *	plan_dense.c	positions in a file, without its holes
  *	plan_choose.c	choosing a place for a file
  *	plan_window.c	clearing it and moving in
@@ -241,6 +242,13 @@ errcode_t batcher_close(struct batcher *b);
  * lblk then: planning needs none.
  */
 errcode_t batcher_apply(struct batcher *b, struct e4df_map *map);
+
+/* plan_build.c */
+/*
+ * The open batch's changes, with new mapping blocks, as a batch to be carried
+ * out.  Files that it leaves as they were are none; no file is dirty then.
+ */
+errcode_t build_batch(struct batcher *b, struct e4df_batch *ret);
 
 /*
  * plan_dense.c
