@@ -174,8 +174,34 @@ static blk64_t log_blocks(const struct batcher *b, blk64_t switches,
 	       (bitmaps < descs ? bitmaps : descs);
 }
 
-int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
-		     blk64_t need, __u32 pieces)
+/* The groups of what the changed files had before. */
+static void note_old(struct batcher *b)
+{
+	for (; b->noted_count < b->dirty_count; b->noted_count++) {
+		const struct dirty *d = &b->dirty[b->noted_count];
+
+		for (__u32 i = 0; i < d->data + d->tree; i++)
+			note_groups(b, d->old[i].pblk, d->old[i].len);
+	}
+}
+
+/*
+ * Most often there is room even with all groups in use.  So those of whole
+ * files, which may be large and change little, are looked at only if not.
+ */
+static int has_log_room(struct batcher *b, blk64_t switches, blk64_t tree,
+			blk64_t groups)
+{
+	blk64_t most = b->policy->log_blocks;
+
+	if (log_blocks(b, switches, tree, b->geometry->groups) <= most)
+		return 1;
+	note_old(b);
+	return log_blocks(b, switches, tree, b->groups_used + groups) <= most;
+}
+
+int batcher_has_room(struct batcher *b, __u32 inode, blk64_t copy, blk64_t need,
+		     __u32 pieces)
 {
 	const struct file *f = &b->files[inode];
 	blk64_t tree = mapping_bound(b, inode, pieces);
@@ -192,8 +218,7 @@ int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
 	if (b->space.free_blocks < tree + need)
 		return 0;
 	return tree <= b->policy->log_blocks &&
-	       log_blocks(b, switches, tree, b->groups_used + groups) <=
-		       b->policy->log_blocks;
+	       has_log_room(b, switches, tree, groups);
 }
 
 static void promise(struct batcher *b, struct dirty *d)
@@ -230,8 +255,6 @@ errcode_t batcher_touch(struct batcher *b, __u32 inode)
 		.inode = inode,
 		.is_owned = f->v != NULL,
 	};
-	for (__u32 i = 0; i < f->data + f->tree; i++)
-		note_groups(b, now[i].pblk, now[i].len);
 	f->v = copy;
 	f->alloc = f->data + 1;
 	f->dirty = (__u32)b->dirty_count;
@@ -378,6 +401,7 @@ errcode_t batcher_close(struct batcher *b)
 	b->cleared = 0;
 	b->groups_used = 0;
 	b->noted = NOTHING_NOTED;
+	b->noted_count = 0;
 	b->switches = 0;
 	b->serial++;
 	if (!err)

@@ -102,6 +102,7 @@ struct batcher {
 	struct e4df_runs pending; /* given up in this batch */
 	__u32 *group_stamp;	  /* (owned) batch that last used it */
 	__u32 groups_used;
+	size_t noted_count;  /* dirty files whose old groups are among them */
 	blk64_t noted;	     /* where the group that was last used begins */
 	blk64_t promised;    /* free blocks for mapping blocks */
 	blk64_t copy_blocks; /* data moved in this batch, at most */
@@ -208,8 +209,8 @@ int batcher_is_ideal(const struct batcher *b, __u32 inode);
  * Can the open batch also change this file, moving up to `copy` blocks to up
  * to `need` blocks that are free now, in up to `pieces` more extents?
  */
-int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
-		     blk64_t need, __u32 pieces);
+int batcher_has_room(struct batcher *b, __u32 inode, blk64_t copy, blk64_t need,
+		     __u32 pieces);
 /* Marks a file as changed by the open batch; its layout may be edited. */
 errcode_t batcher_touch(struct batcher *b, __u32 inode);
 /* Replaces [lblk, lblk + len), within one extent, by pieces of that length. */
