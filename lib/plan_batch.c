@@ -253,6 +253,8 @@ errcode_t batcher_touch(struct batcher *b, __u32 inode)
 		.data = f->data,
 		.tree = f->tree,
 		.inode = inode,
+		.head = f->data,
+		.tail = f->data,
 		.is_owned = f->v != NULL,
 	};
 	f->v = copy;
@@ -267,7 +269,9 @@ errcode_t batcher_edit(struct batcher *b, __u32 inode, __u32 lblk, __u32 len,
 		       const struct e4df_extent *piece, __u32 count)
 {
 	struct file *f = &b->files[inode];
+	struct dirty *d = &b->dirty[f->dirty - 1];
 	__u32 at = dense_extent(f->v, f->data, lblk);
+	__u32 behind = f->data - at - 1;
 	struct e4df_extent whole = f->v[at];
 	__u32 before = lblk - whole.lblk;
 	__u32 after = whole.len - before - len;
@@ -282,7 +286,7 @@ errcode_t batcher_edit(struct batcher *b, __u32 inode, __u32 lblk, __u32 len,
 	f->alloc = (__u32)alloc;
 	if (more)
 		memmove(f->v + at + 1 + more, f->v + at + 1,
-			(f->data - at - 1) * sizeof(*f->v));
+			behind * sizeof(*f->v));
 	p = f->v + at;
 	if (before) {
 		*p = whole;
@@ -299,7 +303,11 @@ errcode_t batcher_edit(struct batcher *b, __u32 inode, __u32 lblk, __u32 len,
 		p->len = after;
 	}
 	f->data += more;
-	promise(b, &b->dirty[f->dirty - 1]);
+	if (d->head > at)
+		d->head = at;
+	if (d->tail > behind)
+		d->tail = behind;
+	promise(b, d);
 	return 0;
 }
 
@@ -307,12 +315,15 @@ void batcher_replace(struct batcher *b, __u32 inode, struct e4df_extent *v,
 		     __u32 count)
 {
 	struct file *f = &b->files[inode];
+	struct dirty *d = &b->dirty[f->dirty - 1];
 
 	free(f->v);
 	f->v = v;
 	f->data = count;
 	f->alloc = count;
-	promise(b, &b->dirty[f->dirty - 1]);
+	d->head = 0;
+	d->tail = 0;
+	promise(b, d);
 }
 
 errcode_t batcher_take(struct batcher *b, __u32 inode,

@@ -5,12 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As scan would find it: adjacent extents of one state are one. */
-static void normalize(struct file *f)
+/*
+ * The extent before what changed and the one behind may become one with it.
+ * Those beyond cannot: between them nothing is other than it was.
+ */
+static void widen(struct dirty *d)
 {
-	__u32 out = 0;
+	if (d->head == d->data) {
+		d->tail = 0; /* nothing has changed */
+		return;
+	}
+	d->head -= d->head > 0;
+	d->tail -= d->tail > 0;
+}
 
-	for (__u32 i = 1; i < f->data; i++) {
+/* As scan would find it: adjacent extents of one state are one. */
+static void normalize(struct file *f, const struct dirty *d)
+{
+	__u32 out = d->head, end = f->data - d->tail;
+
+	if (out == end)
+		return;
+	for (__u32 i = out + 1; i < end; i++) {
 		struct e4df_extent *last = &f->v[out];
 		const struct e4df_extent *e = &f->v[i];
 
@@ -21,8 +37,10 @@ static void normalize(struct file *f)
 		else
 			f->v[++out] = *e;
 	}
-	if (f->data)
-		f->data = out + 1;
+	out++;
+	if (out < end)
+		memmove(f->v + out, f->v + end, d->tail * sizeof(*f->v));
+	f->data = out + d->tail;
 }
 
 /* Free blocks near goal: as many as are asked for in a row, or else one. */
@@ -89,8 +107,11 @@ static errcode_t release_tree(struct batcher *b, const struct dirty *d)
 
 static int is_unchanged(const struct file *f, const struct dirty *d)
 {
+	__u32 count = f->data - d->tail - d->head;
+
 	return !d->must_rebuild && f->data == d->data &&
-	       (!f->data || !memcmp(f->v, d->old, f->data * sizeof(*f->v)));
+	       (!count || !memcmp(f->v + d->head, d->old + d->head,
+				  count * sizeof(*f->v)));
 }
 
 /* Forgets a change that came to nothing. */
@@ -183,25 +204,42 @@ static errcode_t add_tree(const struct batcher *b, struct builder *w,
 	return err;
 }
 
-static errcode_t add_change(const struct batcher *b, struct builder *w,
-			    const struct dirty *d)
+/* With bigalloc of all blocks, which the cuts of clusters depend on. */
+static errcode_t add_difference(const struct batcher *b, struct builder *w,
+				const struct dirty *d)
 {
 	const struct file *f = &b->files[d->inode];
 	enum e4df_kind kind = e4df_map_inode(b->map, d->inode)->kind;
-	size_t moves = w->batch.move_count;
-	struct layout old = { .own = NULL }, now = { .own = NULL };
-	errcode_t err = mapping_layout(&old, b, d->inode, d->old, d->data);
+	struct layout old = { .own = NULL };
+	struct layout now = {
+		.v = f->v + d->head,
+		.count = f->data - d->tail - d->head,
+	};
+	errcode_t err;
 
+	if (!b->bits)
+		return add_moves(w, d->old + d->head, &now, kind);
+	err = mapping_layout(&old, b, d->inode, d->old, d->data);
 	if (!err)
 		err = mapping_layout(&now, b, d->inode, f->v, f->data);
 	if (!err)
 		err = add_moves(w, old.v, &now, kind);
+	free(old.own);
+	free(now.own);
+	return err;
+}
+
+static errcode_t add_change(const struct batcher *b, struct builder *w,
+			    const struct dirty *d)
+{
+	const struct file *f = &b->files[d->inode];
+	size_t moves = w->batch.move_count;
+	errcode_t err = add_difference(b, w, d);
+
 	if (!err)
 		err = add_tree(b, w, d->old + d->data, d->tree);
 	if (!err)
 		err = add_tree(b, w, f->v + f->data, f->tree);
-	free(old.own);
-	free(now.own);
 	if (err)
 		return err;
 	w->batch.changes[w->batch.change_count++] = (struct e4df_change){
@@ -247,7 +285,8 @@ errcode_t build_batch(struct batcher *b, struct e4df_batch *ret)
 		struct dirty *d = &b->dirty[i];
 		struct file *f = &b->files[d->inode];
 
-		normalize(f);
+		widen(d);
+		normalize(f, d);
 		if (is_unchanged(f, d)) {
 			revert(f, d);
 			continue;

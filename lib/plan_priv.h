@@ -71,6 +71,9 @@ struct dirty {
 	__u32 data, tree;
 	__u32 inode;
 	__u32 promised; /* mapping blocks it may need */
+	/* Data extents before and behind all that change: the same in both
+	 * layouts; each is all of them while nothing does. */
+	__u32 head, tail;
 	int is_owned;
 	int must_rebuild; /* its mapping blocks must move */
 };
