@@ -8,6 +8,7 @@
 
 #include "commit.h"
 #include "e4df_err.h"
+#include "foresee.h"
 #include "left.h"
 #include "namespace.h"
 #include "plan.h"
@@ -290,21 +291,6 @@ static __u32 most_blocks(const struct run *run)
 			      ORDERED_BYTES / run->outcome->block_size;
 }
 
-/* Brings the map to where the plan leads. */
-static errcode_t apply(struct run *run, const struct e4df_batch *batch)
-{
-	struct e4df_update update;
-	errcode_t err = e4df_update_make(run->map, batch, &update);
-
-	if (err)
-		return err;
-	err = e4df_map_prepare(run->map, &update);
-	if (!err)
-		e4df_map_apply(run->map, &update);
-	e4df_update_release(&update);
-	return err;
-}
-
 static void mark_seen(struct run *run, const struct e4df_batch *batch,
 		      unsigned char flag)
 {
@@ -430,8 +416,8 @@ static errcode_t foresee(struct run *run)
 	struct e4df_outcome *out = run->outcome;
 	errcode_t err = estimate(run);
 
-	for (size_t i = 0; i < e4df_plan_count(run->plan) && !err; i++)
-		err = apply(run, e4df_plan_batch(run->plan, i));
+	if (!err)
+		err = e4df_foresee(run->map, run->plan);
 	if (err)
 		return err;
 	out->done_batches = out->planned_batches;

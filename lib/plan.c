@@ -118,9 +118,9 @@ static errcode_t list_candidates(struct pass *p)
 }
 
 /* Can the open batch move this file, taking `need` of the free blocks? */
-static int has_room(const struct pass *p, __u32 inode, blk64_t need)
+static int has_room(struct pass *p, __u32 inode, blk64_t need)
 {
-	const struct batcher *b = &p->batcher;
+	struct batcher *b = &p->batcher;
 
 	return batcher_has_room(b, inode, b->files[inode].blocks, need,
 				MAX_PIECES);

@@ -174,8 +174,34 @@ static blk64_t log_blocks(const struct batcher *b, blk64_t switches,
 	       (bitmaps < descs ? bitmaps : descs);
 }
 
-int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
-		     blk64_t need, __u32 pieces)
+/* The groups of what the changed files had before. */
+static void note_old(struct batcher *b)
+{
+	for (; b->noted_count < b->dirty_count; b->noted_count++) {
+		const struct dirty *d = &b->dirty[b->noted_count];
+
+		for (__u32 i = 0; i < d->data + d->tree; i++)
+			note_groups(b, d->old[i].pblk, d->old[i].len);
+	}
+}
+
+/*
+ * Most often there is room even with all groups in use.  So those of whole
+ * files, which may be large and change little, are looked at only if not.
+ */
+static int has_log_room(struct batcher *b, blk64_t switches, blk64_t tree,
+			blk64_t groups)
+{
+	blk64_t most = b->policy->log_blocks;
+
+	if (log_blocks(b, switches, tree, b->geometry->groups) <= most)
+		return 1;
+	note_old(b);
+	return log_blocks(b, switches, tree, b->groups_used + groups) <= most;
+}
+
+int batcher_has_room(struct batcher *b, __u32 inode, blk64_t copy, blk64_t need,
+		     __u32 pieces)
 {
 	const struct file *f = &b->files[inode];
 	blk64_t tree = mapping_bound(b, inode, pieces);
@@ -192,8 +218,7 @@ int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
 	if (b->space.free_blocks < tree + need)
 		return 0;
 	return tree <= b->policy->log_blocks &&
-	       log_blocks(b, switches, tree, b->groups_used + groups) <=
-		       b->policy->log_blocks;
+	       has_log_room(b, switches, tree, groups);
 }
 
 static void promise(struct batcher *b, struct dirty *d)
@@ -228,10 +253,10 @@ errcode_t batcher_touch(struct batcher *b, __u32 inode)
 		.data = f->data,
 		.tree = f->tree,
 		.inode = inode,
+		.head = f->data,
+		.tail = f->data,
 		.is_owned = f->v != NULL,
 	};
-	for (__u32 i = 0; i < f->data + f->tree; i++)
-		note_groups(b, now[i].pblk, now[i].len);
 	f->v = copy;
 	f->alloc = f->data + 1;
 	f->dirty = (__u32)b->dirty_count;
@@ -244,7 +269,9 @@ errcode_t batcher_edit(struct batcher *b, __u32 inode, __u32 lblk, __u32 len,
 		       const struct e4df_extent *piece, __u32 count)
 {
 	struct file *f = &b->files[inode];
+	struct dirty *d = &b->dirty[f->dirty - 1];
 	__u32 at = dense_extent(f->v, f->data, lblk);
+	__u32 behind = f->data - at - 1;
 	struct e4df_extent whole = f->v[at];
 	__u32 before = lblk - whole.lblk;
 	__u32 after = whole.len - before - len;
@@ -259,7 +286,7 @@ errcode_t batcher_edit(struct batcher *b, __u32 inode, __u32 lblk, __u32 len,
 	f->alloc = (__u32)alloc;
 	if (more)
 		memmove(f->v + at + 1 + more, f->v + at + 1,
-			(f->data - at - 1) * sizeof(*f->v));
+			behind * sizeof(*f->v));
 	p = f->v + at;
 	if (before) {
 		*p = whole;
@@ -276,7 +303,11 @@ errcode_t batcher_edit(struct batcher *b, __u32 inode, __u32 lblk, __u32 len,
 		p->len = after;
 	}
 	f->data += more;
-	promise(b, &b->dirty[f->dirty - 1]);
+	if (d->head > at)
+		d->head = at;
+	if (d->tail > behind)
+		d->tail = behind;
+	promise(b, d);
 	return 0;
 }
 
@@ -284,12 +315,15 @@ void batcher_replace(struct batcher *b, __u32 inode, struct e4df_extent *v,
 		     __u32 count)
 {
 	struct file *f = &b->files[inode];
+	struct dirty *d = &b->dirty[f->dirty - 1];
 
 	free(f->v);
 	f->v = v;
 	f->data = count;
 	f->alloc = count;
-	promise(b, &b->dirty[f->dirty - 1]);
+	d->head = 0;
+	d->tail = 0;
+	promise(b, d);
 }
 
 errcode_t batcher_take(struct batcher *b, __u32 inode,
@@ -357,287 +391,28 @@ errcode_t batcher_displace_tree(struct batcher *b, __u32 inode, blk64_t blk)
 	return err ? err : space_change(&b->space, blk, 1, OWNER_RESERVED, 0);
 }
 
-/* As scan would find it: adjacent extents of one state are one. */
-static void normalize(struct file *f)
-{
-	__u32 out = 0;
-
-	for (__u32 i = 1; i < f->data; i++) {
-		struct e4df_extent *last = &f->v[out];
-		const struct e4df_extent *e = &f->v[i];
-
-		if (last->lblk + last->len == e->lblk &&
-		    last->pblk + last->len == e->pblk &&
-		    last->flags == e->flags)
-			last->len += e->len;
-		else
-			f->v[++out] = *e;
-	}
-	if (f->data)
-		f->data = out + 1;
-}
-
-/* Free blocks near goal: as many as are asked for in a row, or else one. */
-static errcode_t find_tree(const struct batcher *b, blk64_t goal, __u32 *count,
-			   blk64_t *blk)
-{
-	if (space_find_near(&b->space, goal, *count, blk))
-		return 0;
-	*count = 1;
-	return space_find_near(&b->space, goal, 1, blk) ?
-		       0 :
-		       ENOSPC; /* not after the promise */
-}
-
-/* Gives the file its mapping blocks, near its first data block. */
-static errcode_t take_tree(struct batcher *b, __u32 inode)
-{
-	struct file *f = &b->files[inode];
-	__u32 count = 0, done = 0;
-	size_t alloc = f->alloc;
-	blk64_t goal = f->data ? f->v[0].pblk + f->v[0].len : 0;
-	errcode_t err = mapping_blocks(b, inode, &count);
-
-	if (!err)
-		err = e4df_grow(&f->v, &alloc, (size_t)f->data + count,
-				sizeof(*f->v));
-
-	f->alloc = (__u32)alloc;
-	f->tree = count;
-	while (done < count && !err) {
-		__u32 n = count - done;
-		blk64_t blk;
-
-		err = find_tree(b, goal, &n, &blk);
-		for (__u32 i = 0; i < n && !err; i++) {
-			f->v[f->data + done++] = (struct e4df_extent){
-				.pblk = (blk + i) & E4DF_PBLK_MAX,
-				.len = 1,
-				.flags = E4DF_EXTENT_TREE,
-			};
-			note_groups(b, blk + i, 1);
-			err = space_take(&b->space, blk + i, 1, inode,
-					 LBLK_TREE);
-		}
-	}
-	return err;
-}
-
-static errcode_t release_tree(struct batcher *b, const struct dirty *d)
-{
-	errcode_t err = 0;
-
-	for (__u32 i = 0; i < d->tree && !err; i++) {
-		blk64_t blk = d->old[d->data + i].pblk;
-		const struct e4df_span *n = space_owner(&b->space, blk);
-
-		if (!n || n->owner != d->inode)
-			continue; /* reserved by a window meanwhile */
-		err = space_change(&b->space, blk, 1, OWNER_PENDING, 0);
-		if (!err)
-			err = e4df_runs_push(&b->pending, blk, 1);
-	}
-	return err;
-}
-
-static int is_unchanged(const struct file *f, const struct dirty *d)
-{
-	return !d->must_rebuild && f->data == d->data &&
-	       (!f->data || !memcmp(f->v, d->old, f->data * sizeof(*f->v)));
-}
-
-/* Forgets a change that came to nothing. */
-static void revert(struct file *f, struct dirty *d)
-{
-	free(f->v);
-	f->v = d->is_owned ? d->old : NULL;
-	f->data = d->data;
-	f->tree = d->tree;
-	f->alloc = d->data + d->tree;
-	f->dirty = 0;
-	d->is_owned = 0;
-}
-
-struct builder {
-	struct e4df_batch batch;
-	size_t move_alloc, tree_alloc;
-};
-
-static errcode_t add_move(struct builder *w, const struct e4df_move *move)
-{
-	struct e4df_batch *batch = &w->batch;
-	errcode_t err;
-
-	err = e4df_grow(&batch->moves, &w->move_alloc, batch->move_count + 1,
-			sizeof(*batch->moves));
-	if (err)
-		return err;
-	batch->moves[batch->move_count++] = *move;
-	if (!move->flags)
-		batch->copy_blocks += move->len;
-	return 0;
-}
-
-/* What commit writes of an xattr block has its place in its checksum. */
-static unsigned int flags_of(const struct e4df_extent *e, enum e4df_kind kind)
-{
-	if (kind == E4DF_XATTR)
-		return E4DF_MOVE_XATTR;
-	return e->flags & E4DF_EXTENT_UNWRITTEN ? E4DF_MOVE_UNWRITTEN : 0;
-}
-
-/* The difference between two layouts of the same blocks. */
-static errcode_t add_moves(struct builder *w, const struct e4df_extent *old,
-			   const struct layout *now, enum e4df_kind kind)
-{
-	errcode_t err = 0;
-
-	for (__u32 i = 0; i < now->count && !err; i++) {
-		const struct e4df_extent *n = &now->v[i];
-		__u32 done = 0;
-
-		while (done < n->len && !err) {
-			__u32 lblk = n->lblk + done, len = n->len - done;
-			struct e4df_move m;
-
-			while (old->lblk + (blk64_t)old->len <= lblk)
-				old++;
-			if (old->lblk + (blk64_t)old->len - lblk < len)
-				len = old->lblk + old->len - lblk;
-			if (len > E4DF_MOVE_MOST)
-				len = E4DF_MOVE_MOST;
-			m = (struct e4df_move){
-				.from = (old->pblk + (lblk - old->lblk)) &
-					E4DF_PBLK_MAX,
-				.to = (n->pblk + done) & E4DF_PBLK_MAX,
-				.lblk = lblk,
-				.len = len & E4DF_MOVE_MOST,
-				.flags = flags_of(n, kind) & 3,
-			};
-			if (m.from != m.to)
-				err = add_move(w, &m);
-			done += len;
-		}
-	}
-	return err;
-}
-
-static errcode_t add_tree(const struct batcher *b, struct builder *w,
-			  const struct e4df_extent *tree, __u32 count)
-{
-	struct e4df_batch *batch = &w->batch;
-	errcode_t err = e4df_grow(&batch->tree, &w->tree_alloc,
-				  batch->tree_count + count,
-				  sizeof(*batch->tree));
-
-	for (__u32 i = 0; i < count && !err; i++)
-		batch->tree[batch->tree_count++] = tree[i].pblk
-						   << (blk64_t)b->bits;
-	return err;
-}
-
-static errcode_t add_change(const struct batcher *b, struct builder *w,
-			    const struct dirty *d)
-{
-	const struct file *f = &b->files[d->inode];
-	enum e4df_kind kind = e4df_map_inode(b->map, d->inode)->kind;
-	size_t moves = w->batch.move_count;
-	struct layout old = { .own = NULL }, now = { .own = NULL };
-	errcode_t err = mapping_layout(&old, b, d->inode, d->old, d->data);
-
-	if (!err)
-		err = mapping_layout(&now, b, d->inode, f->v, f->data);
-	if (!err)
-		err = add_moves(w, old.v, &now, kind);
-	if (!err)
-		err = add_tree(b, w, d->old + d->data, d->tree);
-	if (!err)
-		err = add_tree(b, w, f->v + f->data, f->tree);
-	free(old.own);
-	free(now.own);
-	if (err)
-		return err;
-	w->batch.changes[w->batch.change_count++] = (struct e4df_change){
-		.inode = d->inode,
-		.moves = (__u32)(w->batch.move_count - moves),
-		.old_tree = d->tree,
-		.tree = f->tree & 0x7fffffff,
-		.format = mapping_format(b, d->inode) & 1,
-	};
-	return 0;
-}
-
-static int compare_dirty(const void *a, const void *b)
-{
-	const struct dirty *x = a, *y = b;
-
-	return (x->inode > y->inode) - (x->inode < y->inode);
-}
-
-/* Layouts are made with room for the worst, and kept to the end of the pass. */
-static void shrink(struct file *f)
-{
-	size_t count = (size_t)f->data + f->tree;
-	struct e4df_extent *v = count ? realloc(f->v, count * sizeof(*v)) :
-					NULL;
-
-	if (!v)
-		return;
-	f->v = v;
-	f->alloc = (__u32)count;
-}
-
-static errcode_t build_batch(struct batcher *b, struct builder *w)
-{
-	errcode_t err = 0;
-
-	w->batch.changes = calloc(b->dirty_count, sizeof(*w->batch.changes));
-	if (!w->batch.changes)
-		return ENOMEM;
-	for (size_t i = 0; i < b->dirty_count && !err; i++) {
-		struct dirty *d = &b->dirty[i];
-		struct file *f = &b->files[d->inode];
-
-		normalize(f);
-		if (is_unchanged(f, d)) {
-			revert(f, d);
-			continue;
-		}
-		err = take_tree(b, d->inode);
-		if (!err)
-			err = release_tree(b, d);
-		if (!err)
-			err = add_change(b, w, d);
-		if (!err)
-			shrink(f);
-		f->dirty = 0;
-	}
-	e4df_batch_shrink(&w->batch);
-	return err;
-}
-
 errcode_t batcher_close(struct batcher *b)
 {
-	struct builder w = { .move_alloc = 0 };
+	struct e4df_batch batch = { .moves = NULL };
 	errcode_t err;
 
 	if (!b->dirty_count)
 		return 0;
-	qsort(b->dirty, b->dirty_count, sizeof(*b->dirty), compare_dirty);
-	err = build_batch(b, &w);
-	if (!err && w.batch.change_count)
+	err = build_batch(b, &batch);
+	if (!err && batch.change_count)
 		err = e4df_grow(&b->batches, &b->batch_alloc,
 				b->batch_count + 1, sizeof(*b->batches));
-	if (!err && w.batch.change_count)
-		b->batches[b->batch_count++] = w.batch;
+	if (!err && batch.change_count)
+		b->batches[b->batch_count++] = batch;
 	else
-		e4df_batch_release(&w.batch);
+		e4df_batch_release(&batch);
 	free_old(b);
 	b->promised = 0;
 	b->copy_blocks = 0;
 	b->cleared = 0;
 	b->groups_used = 0;
 	b->noted = NOTHING_NOTED;
+	b->noted_count = 0;
 	b->switches = 0;
 	b->serial++;
 	if (!err)

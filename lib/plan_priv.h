@@ -5,6 +5,7 @@
  *	plan_space.c	which block is whose while planning
  *	plan_mapping.c	formats, block extents, mapping blocks
  *	plan_batch.c	changed files, and closing a batch
+ *	plan_build.c	what a batch is made of then
  *	plan_dense.c	positions in a file, without its holes
  *	plan_choose.c	choosing a place for a file
  *	plan_window.c	clearing it and moving in
@@ -70,6 +71,9 @@ struct dirty {
 	__u32 data, tree;
 	__u32 inode;
 	__u32 promised; /* mapping blocks it may need */
+	/* Data extents before and behind all that change: the same in both
+	 * layouts; each is all of them while nothing does. */
+	__u32 head, tail;
 	int is_owned;
 	int must_rebuild; /* its mapping blocks must move */
 };
@@ -101,6 +105,7 @@ struct batcher {
 	struct e4df_runs pending; /* given up in this batch */
 	__u32 *group_stamp;	  /* (owned) batch that last used it */
 	__u32 groups_used;
+	size_t noted_count;  /* dirty files whose old groups are among them */
 	blk64_t noted;	     /* where the group that was last used begins */
 	blk64_t promised;    /* free blocks for mapping blocks */
 	blk64_t copy_blocks; /* data moved in this batch, at most */
@@ -207,8 +212,8 @@ int batcher_is_ideal(const struct batcher *b, __u32 inode);
  * Can the open batch also change this file, moving up to `copy` blocks to up
  * to `need` blocks that are free now, in up to `pieces` more extents?
  */
-int batcher_has_room(const struct batcher *b, __u32 inode, blk64_t copy,
-		     blk64_t need, __u32 pieces);
+int batcher_has_room(struct batcher *b, __u32 inode, blk64_t copy, blk64_t need,
+		     __u32 pieces);
 /* Marks a file as changed by the open batch; its layout may be edited. */
 errcode_t batcher_touch(struct batcher *b, __u32 inode);
 /* Replaces [lblk, lblk + len), within one extent, by pieces of that length. */
@@ -241,6 +246,13 @@ errcode_t batcher_close(struct batcher *b);
  * lblk then: planning needs none.
  */
 errcode_t batcher_apply(struct batcher *b, struct e4df_map *map);
+
+/* plan_build.c */
+/*
+ * The open batch's changes, with new mapping blocks, as a batch to be carried
+ * out.  Files that it leaves as they were are none; no file is dirty then.
+ */
+errcode_t build_batch(struct batcher *b, struct e4df_batch *ret);
 
 /*
  * plan_dense.c

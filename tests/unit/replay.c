@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "foresee.h"
 #include "maps.h"
 #include "tree.h"
 #include "update.h"
@@ -334,6 +335,19 @@ static void check_apply(struct replay *r)
 	e4df_runs_free(&again);
 }
 
+/* Without carrying it out, the same comes out. */
+static void check_foresee(const struct e4df_map *map,
+			  const struct e4df_plan *plan,
+			  const struct e4df_map *done)
+{
+	struct e4df_map *foreseen;
+
+	assert_int_equal(e4df_map_fork(map, &foreseen), 0);
+	assert_int_equal(e4df_foresee(foreseen, plan), 0);
+	assert_true(e4df_map_is_equal(foreseen, done));
+	e4df_map_free(foreseen);
+}
+
 struct e4df_map *replay_plan(const struct e4df_map *map,
 			     const struct e4df_policy *policy,
 			     const struct e4df_plan *plan)
@@ -374,6 +388,7 @@ struct e4df_map *replay_plan(const struct e4df_map *map,
 		e4df_update_release(&r.update);
 		memcpy(r.before, r.after, r.count * sizeof(*r.before));
 	}
+	check_foresee(map, plan, r.map);
 	free(r.before);
 	free(r.after);
 	free(r.old);

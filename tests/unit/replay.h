@@ -13,7 +13,8 @@
  * Works on a copy of the map, and returns that as it is behind the plan; the
  * caller frees it.  Fails the test if a batch is more or less than its changes
  * and moves, loses or doubles a block, takes one that is not free, is larger
- * than its log or the policy allow, or leaves another map than it says.
+ * than its log or the policy allow, or leaves another map than it says; and if
+ * e4df_foresee() foresees another one.
  */
 struct e4df_map *replay_plan(const struct e4df_map *map,
 			     const struct e4df_policy *policy,
