@@ -7,6 +7,9 @@
  * done; the threads of a crew know nothing but a descriptor, a place and a
  * buffer, allocate nothing and take no signals.
  *
+ * Threads, as io_uring and libaio were not faster: 64 KiB by 16 at a time, with
+ * fio, came to 1.2, 1.1 and 1.1 GB/s read, and 2.1 GB/s written by each.
+ *
  * A crew begins transfers in the order in which they were handed over.  When
  * one that writes has failed, those behind it that are not begun yet fail with
  * E4DF_ET_STOPPED and do nothing.
