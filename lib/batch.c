@@ -39,12 +39,13 @@ static errcode_t add_clusters(struct e4df_runs *runs, unsigned int bits,
 	return e4df_runs_push(runs, first << bits, (last - first + 1) << bits);
 }
 
-errcode_t e4df_batch_add_taken(const struct e4df_batch *batch,
-			       unsigned int bits, struct e4df_runs *ret)
+errcode_t e4df_batch_taken(const struct e4df_batch *batch, unsigned int bits,
+			   struct e4df_runs *ret)
 {
 	size_t at = 0; /* in the mapping blocks */
 	errcode_t err = 0;
 
+	ret->count = 0;
 	for (size_t i = 0; i < batch->move_count && !err; i++)
 		err = add_clusters(ret, bits, batch->moves[i].to,
 				   batch->moves[i].len);
@@ -53,15 +54,17 @@ errcode_t e4df_batch_add_taken(const struct e4df_batch *batch,
 		for (__u32 k = 0; k < batch->changes[i].tree && !err; k++)
 			err = add_clusters(ret, bits, batch->tree[at++], 1);
 	}
+	e4df_runs_sort(ret);
 	return err;
 }
 
-errcode_t e4df_batch_add_released(const struct e4df_batch *batch,
-				  unsigned int bits, struct e4df_runs *ret)
+errcode_t e4df_batch_released(const struct e4df_batch *batch, unsigned int bits,
+			      struct e4df_runs *ret)
 {
 	size_t at = 0; /* in the mapping blocks */
 	errcode_t err = 0;
 
+	ret->count = 0;
 	for (size_t i = 0; i < batch->move_count && !err; i++)
 		err = add_clusters(ret, bits, batch->moves[i].from,
 				   batch->moves[i].len);
@@ -70,6 +73,7 @@ errcode_t e4df_batch_add_released(const struct e4df_batch *batch,
 			err = add_clusters(ret, bits, batch->tree[at++], 1);
 		at += batch->changes[i].tree;
 	}
+	e4df_runs_sort(ret);
 	return err;
 }
 

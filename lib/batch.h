@@ -83,14 +83,14 @@ void e4df_batch_release(struct e4df_batch *batch);
 void e4df_batch_shrink(struct e4df_batch *batch);
 
 /*
- * Adds what is free before and in use after, and what is in use before and
- * free after, both in whole clusters of 2^bits blocks; to be sorted.  Returns
- * ENOMEM.
+ * What is free before and in use after, and what is in use before and free
+ * after, both in whole clusters of 2^bits blocks.  *ret becomes that; its
+ * memory is used again.  Returns ENOMEM.
  */
-errcode_t e4df_batch_add_taken(const struct e4df_batch *batch,
-			       unsigned int bits, struct e4df_runs *ret);
-errcode_t e4df_batch_add_released(const struct e4df_batch *batch,
-				  unsigned int bits, struct e4df_runs *ret);
+errcode_t e4df_batch_taken(const struct e4df_batch *batch, unsigned int bits,
+			   struct e4df_runs *ret);
+errcode_t e4df_batch_released(const struct e4df_batch *batch, unsigned int bits,
+			      struct e4df_runs *ret);
 
 /*
  * A copy of the moves with something to read, by source.  *ret is the

@@ -119,21 +119,16 @@ static errcode_t add_groups(struct counter *c, const struct e4df_runs *runs)
 
 static errcode_t add_taken(struct counter *c, const struct e4df_batch *batch)
 {
-	errcode_t err;
+	errcode_t err = e4df_batch_taken(batch, c->g->cluster_bits, &c->space);
 
-	c->space.count = 0;
-	err = e4df_batch_add_taken(batch, c->g->cluster_bits, &c->space);
-	e4df_runs_sort(&c->space);
 	return err ? err : add_groups(c, &c->space);
 }
 
 static errcode_t add_released(struct counter *c, const struct e4df_batch *batch)
 {
-	errcode_t err;
+	errcode_t err =
+		e4df_batch_released(batch, c->g->cluster_bits, &c->space);
 
-	c->space.count = 0;
-	err = e4df_batch_add_released(batch, c->g->cluster_bits, &c->space);
-	e4df_runs_sort(&c->space);
 	return err ? err : add_groups(c, &c->space);
 }
 

@@ -33,7 +33,7 @@ struct slot {
 	size_t started;		 /* writes, */
 	size_t finished;	 /* and how many of those are */
 	size_t *wait;		 /* (owned) for each read: 1 + the batch whose
-				  * writes it must come behind; 0 = begun */
+				  * writes it must come behind; 0 = none */
 	size_t wait_alloc;
 	int is_full;	     /* all reads are finished */
 	struct loss *losses; /* (owned) */
@@ -145,18 +145,6 @@ void e4df_mover_free(struct e4df_mover *m)
 	free(m);
 }
 
-static errcode_t list_taken(const struct e4df_mover *m, size_t batch,
-			    struct e4df_runs *ret)
-{
-	errcode_t err;
-
-	ret->count = 0;
-	err = e4df_batch_add_taken(&m->loader.batches[batch], 0, ret);
-	if (!err)
-		e4df_runs_sort(ret);
-	return err;
-}
-
 /* -- reading --------------------------------------------------------------- */
 
 /* In a thread: brings the pieces of a read to their places. */
@@ -209,7 +197,7 @@ static errcode_t find_waits(const struct e4df_mover *m, struct slot *s)
 	errcode_t err = 0;
 
 	for (size_t b = m->now; b <= load->first && !err; b++) {
-		err = list_taken(m, b, &taken);
+		err = e4df_batch_taken(&m->loader.batches[b], 0, &taken);
 		for (size_t i = 0; i < load->read_count && !err; i++)
 			if (e4df_load_is_touched(load, &load->reads[i], &taken))
 				s->wait[i] = b + 1;
@@ -227,7 +215,6 @@ static errcode_t start_ready(const struct e4df_mover *m, struct slot *s,
 	for (size_t i = 0; i < s->load.read_count && !err; i++) {
 		if (s->v[i].ctx || s->wait[i] > written)
 			continue;
-		s->wait[i] = 0;
 		err = start_read(m, s, i);
 	}
 	return err;
@@ -403,7 +390,7 @@ errcode_t e4df_mover_move(struct e4df_mover *m, size_t i, uint64_t *done,
 	errcode_t err;
 
 	m->now = i;
-	err = list_taken(m, i, &m->granted);
+	err = e4df_batch_taken(&m->loader.batches[i], 0, &m->granted);
 	if (!err)
 		err = read_ahead(m);
 	e4df_gate_grant(m->gate, &m->granted, "move"); /* I1, I2 */

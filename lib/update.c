@@ -182,11 +182,9 @@ errcode_t e4df_update_make(const struct e4df_map *map,
 			tree += c->old_tree + c->tree;
 	}
 	if (!err)
-		err = e4df_batch_add_taken(batch, bits, &u.taken);
+		err = e4df_batch_taken(batch, bits, &u.taken);
 	if (!err)
-		err = e4df_batch_add_released(batch, bits, &u.released);
-	e4df_runs_sort(&u.taken);
-	e4df_runs_sort(&u.released);
+		err = e4df_batch_released(batch, bits, &u.released);
 	if (err)
 		e4df_update_release(&u);
 	else

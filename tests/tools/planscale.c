@@ -355,10 +355,9 @@ static size_t free_runs_left(const struct scale *s,
 		const struct e4df_batch *b = e4df_plan_batch(plan, i);
 		struct e4df_runs runs = E4DF_RUNS_INIT;
 
-		check(e4df_batch_add_taken(b, 0, &runs), "batch");
+		check(e4df_batch_taken(b, 0, &runs), "batch");
 		add_events(&e, &runs, -1);
-		runs.count = 0;
-		check(e4df_batch_add_released(b, 0, &runs), "batch");
+		check(e4df_batch_released(b, 0, &runs), "batch");
 		add_events(&e, &runs, 1);
 		e4df_runs_free(&runs);
 	}
