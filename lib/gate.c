@@ -14,11 +14,6 @@
 #define ALIGN	 4096	     /* of buffers; more than any device asks for */
 #define PREFETCH (128 << 10) /* the default of a device's read-ahead */
 
-/*
- * Threads for reads, and as many for writes: a drive, and what is behind it,
- * wants some eight requests to choose from.
- */
-
 struct e4df_gate {
 	/* Immutable once the channel is open. */
 	int fd;		 /* (borrowed from the volume) */

@@ -116,7 +116,10 @@ errcode_t e4df_gate_write(struct e4df_gate *gate, blk64_t blk, size_t count,
 errcode_t e4df_gate_write_bytes(struct e4df_gate *gate, uint64_t offset,
 				size_t bytes, const void *buf);
 
-/* That read, and as many that write.  16 were faster than 8, as 32 were not. */
+/*
+ * Threads for reads, and as many for writes: a drive, and what is behind it,
+ * wants some requests to choose from.  16 were faster than 8, as 32 were not.
+ */
 #define E4DF_GATE_THREADS 16
 
 /*
