@@ -64,10 +64,11 @@ errcode_t batcher_init_files(struct batcher *b, const struct e4df_map *map,
 				sizeof(*b->group_stamp));
 	if (!b->files || !b->group_stamp)
 		return ENOMEM;
-	for (__u32 i = 0; i < count && !err; i++)
+	for (__u32 i = 0; i < count && !err; i++) {
 		err = init_file(b, i);
-	for (__u32 i = 0; i < count && !err; i++)
-		err = dense_init(b, i);
+		if (!err)
+			err = dense_init(b, i);
+	}
 	return err;
 }
 

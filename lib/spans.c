@@ -205,24 +205,26 @@ static void shift(struct e4df_spans *set, struct edge *from, struct edge *to,
 
 /*
  * A full leaf is not cut in two while a neighbour has room: else sets that
- * lose ranges here and get some there would be half empty leaves.
+ * lose ranges here and get some there would be half empty leaves.  Returns
+ * whether any range is in another leaf now.
  */
-static void relieve(struct e4df_spans *set, struct inner *inner, __u32 at)
+static int relieve(struct e4df_spans *set, struct inner *inner, __u32 at)
 {
 	struct edge *edge = &inner->v[at], *other = NULL;
 	__u32 count;
 
 	if (leaf_of(set, edge->child)->count < LEAF)
-		return;
+		return 0;
 	if (at + 1 < inner->count &&
 	    leaf_of(set, edge[1].child)->count <= ROOMY)
 		other = edge + 1;
 	else if (at && leaf_of(set, edge[-1].child)->count <= ROOMY)
 		other = edge - 1;
 	if (!other)
-		return;
+		return 0;
 	count = leaf_of(set, other->child)->count;
 	shift(set, edge, other, (LEAF - count) / 2);
+	return 1;
 }
 
 static void insert_below(struct e4df_spans *set, unsigned int level, __u32 node,
@@ -238,10 +240,8 @@ static void insert_below(struct e4df_spans *set, unsigned int level, __u32 node,
 		return;
 	}
 	at = rank_in_inner(inner_of(set, node), span->key, span->len);
-	if (level == 1) {
-		relieve(set, inner_of(set, node), at);
+	if (level == 1 && relieve(set, inner_of(set, node), at))
 		at = rank_in_inner(inner_of(set, node), span->key, span->len);
-	}
 	edge = &inner_of(set, node)->v[at];
 	if (at + 1 < inner_of(set, node)->count)
 		flags &= ~AT_END;
