@@ -52,16 +52,25 @@ struct leaf *spans_find_leaf(const struct e4df_spans *set, blk64_t key,
 	return fetch_leaf(set, node);
 }
 
+/* The leaf that (key, len) is or would be in, and where; NULL if none is. */
+static const struct leaf *find_place(const struct e4df_spans *set, blk64_t key,
+				     blk64_t len, __u32 *at)
+{
+	const struct leaf *leaf = set->count ? spans_find_leaf(set, key, len) :
+					       NULL;
+
+	*at = leaf ? rank_in_leaf(leaf, key, len) : 0;
+	return leaf;
+}
+
 const struct e4df_span *e4df_spans_before(const struct e4df_spans *set,
 					  blk64_t key, blk64_t len)
 {
-	const struct leaf *leaf;
 	__u32 at;
+	const struct leaf *leaf = find_place(set, key, len, &at);
 
-	if (!set->count)
+	if (!leaf)
 		return NULL;
-	leaf = spans_find_leaf(set, key, len);
-	at = rank_in_leaf(leaf, key, len);
 	if (at)
 		return &leaf->v[at - 1];
 	if (!leaf->prev)
@@ -80,13 +89,11 @@ const struct e4df_span *e4df_spans_floor(const struct e4df_spans *set,
 static const struct e4df_span *at_least(const struct e4df_spans *set,
 					blk64_t key, blk64_t len)
 {
-	const struct leaf *leaf;
 	__u32 at;
+	const struct leaf *leaf = find_place(set, key, len, &at);
 
-	if (!set->count)
+	if (!leaf)
 		return NULL;
-	leaf = spans_find_leaf(set, key, len);
-	at = rank_in_leaf(leaf, key, len);
 	if (at < leaf->count)
 		return &leaf->v[at];
 	return leaf->next ? leaf_of(set, leaf->next)->v : NULL;
