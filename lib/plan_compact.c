@@ -97,24 +97,22 @@ static errcode_t fill_holes(struct compaction *c)
 
 	for (__u32 i = 0; i < c->moving_count && !err; i++) {
 		__u32 inode = c->moving[i].inode, tree;
-		const struct e4df_span *n;
-		struct e4df_span hole;
-		blk64_t need;
+		blk64_t need, start;
+		int is_found = 0;
 
 		err = pack_tree(c->b, inode, &tree);
+		if (err)
+			break;
 		need = c->b->files[inode].blocks + (blk64_t)tree;
-		n = e4df_spans_ceil(&c->holes, need);
-		if (err || !n || c->b->files[inode].ideal > 1) {
+		if (c->b->files[inode].ideal <= 1)
+			err = layout_take_hole(&c->holes, need, &start,
+					       &is_found);
+		if (!err && is_found) {
+			err = target_place(c->t, c->b, inode, start, tree);
+		} else {
 			c->moving[left++] = c->moving[i];
 			c->left += need;
-			continue;
 		}
-		hole = *n;
-		e4df_spans_erase(&c->holes, hole.key, hole.len);
-		err = target_place(c->t, c->b, inode, hole.len, tree);
-		if (!err && hole.key > need)
-			err = e4df_spans_insert(&c->holes, hole.key - need,
-						hole.len + need, 0, 0);
 	}
 	c->moving_count = left;
 	return err;

@@ -327,6 +327,23 @@ int layout_is_gathered(const struct batcher *b, const struct layout_figures *f)
 	       f->free_runs <= e4df_map_areas(b->map)->count;
 }
 
+errcode_t layout_take_hole(struct e4df_spans *holes, blk64_t need,
+			   blk64_t *start, int *is_found)
+{
+	const struct e4df_span *n = e4df_spans_ceil(holes, need);
+	struct e4df_span hole;
+
+	*is_found = n != NULL;
+	if (!n)
+		return 0;
+	hole = *n;
+	*start = hole.len;
+	e4df_spans_erase(holes, hole.key, hole.len);
+	return hole.key == need ? 0 :
+				  e4df_spans_insert(holes, hole.key - need,
+						    hole.len + need, 0, 0);
+}
+
 int layout_is_better(const struct batcher *b, const struct layout_figures *a,
 		     const struct layout_figures *before)
 {

@@ -135,6 +135,12 @@ struct layout_keyed {
 };
 int layout_compare(const void *a, const void *b);
 
+/*
+ * Takes so many blocks from the start of the tightest of holes that are listed
+ * by length, as struct space has it.  Returns ENOMEM.
+ */
+errcode_t layout_take_hole(struct e4df_spans *holes, blk64_t need,
+			   blk64_t *start, int *is_found);
 /* Appends the part of the areas in [from, to). */
 errcode_t layout_clip(const struct batcher *b, blk64_t from, blk64_t to,
 		      struct e4df_runs *ranges);

@@ -135,22 +135,18 @@ static errcode_t put_large(const struct tight *p, __u32 count, blk64_t end,
 	*ret = 0;
 	for (__u32 i = 0; i < count && !err; i++) {
 		const struct layout_keyed *f = &p->files[i];
-		const struct e4df_span *n = e4df_spans_ceil(&rests, f->key);
-		struct e4df_span rest;
+		blk64_t start;
+		int is_found;
 
-		if (!n && !t)
+		err = layout_take_hole(&rests, f->key, &start, &is_found);
+		if (!is_found && !t)
 			break;
-		if (!n)
+		if (!is_found)
 			continue;
 		++*ret;
-		rest = *n;
-		e4df_spans_erase(&rests, rest.key, rest.len);
-		if (rest.key > f->key)
-			err = e4df_spans_insert(&rests, rest.key - f->key,
-						rest.len + f->key, 0, 0);
 		if (!err && t)
 			err = target_place(
-				t, p->b, f->inode, rest.len,
+				t, p->b, f->inode, start,
 				(__u32)f->key - p->b->files[f->inode].blocks);
 	}
 	e4df_spans_free(&rests);
