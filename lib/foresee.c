@@ -22,11 +22,8 @@ static errcode_t change_files(struct e4df_map *map,
 static errcode_t list_used(const struct e4df_map *map, struct e4df_runs *ret)
 {
 	const struct e4df_geometry *g = e4df_map_geometry(map);
-	const struct e4df_runs *fixed = e4df_map_fixed(map);
-	errcode_t err = 0;
+	errcode_t err = e4df_runs_copy(e4df_map_fixed(map), ret);
 
-	for (size_t i = 0; i < fixed->count && !err; i++)
-		err = e4df_runs_push(ret, fixed->v[i].start, fixed->v[i].len);
 	for (__u32 i = 0; i < e4df_map_count(map) && !err; i++) {
 		const struct e4df_inode *inode = e4df_map_inode(map, i);
 		const struct e4df_extent *e = e4df_map_extents(map, i);

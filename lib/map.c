@@ -153,15 +153,6 @@ static errcode_t set_fixed(struct e4df_map *map, struct e4df_runs *fixed)
 	return 0;
 }
 
-static errcode_t copy_runs(const struct e4df_runs *from, struct e4df_runs *to)
-{
-	errcode_t err = e4df_runs_reserve(to, from->count);
-
-	for (size_t i = 0; i < from->count && !err; i++)
-		err = e4df_runs_push(to, from->v[i].start, from->v[i].len);
-	return err;
-}
-
 static errcode_t copy_owners(const struct e4df_map *from, struct e4df_map *to)
 {
 	errcode_t err = e4df_grow(&to->owners, &to->owner_alloc,
@@ -222,7 +213,7 @@ static errcode_t borrow_extents(const struct e4df_map *from,
 static errcode_t borrow_free(const struct e4df_map *from, struct e4df_map *to)
 {
 	if (from->is_fork && !from->borrows_free)
-		return copy_runs(&from->free_blocks, &to->free_blocks);
+		return e4df_runs_copy(&from->free_blocks, &to->free_blocks);
 	to->free_blocks = from->free_blocks;
 	to->borrows_free = 1;
 	return 0;
@@ -256,9 +247,9 @@ errcode_t e4df_map_fork(const struct e4df_map *map, struct e4df_map **ret)
 	if (!err)
 		err = copy_flagged(map, copy);
 	if (!err)
-		err = copy_runs(&map->fixed, &copy->fixed);
+		err = e4df_runs_copy(&map->fixed, &copy->fixed);
 	if (!err)
-		err = copy_runs(&map->areas, &copy->areas);
+		err = e4df_runs_copy(&map->areas, &copy->areas);
 	if (!err)
 		err = borrow_free(map, copy);
 	if (!err) {
@@ -417,7 +408,7 @@ errcode_t e4df_map_pin(struct e4df_map *map, const __u32 *index, size_t count,
 		       enum e4df_why why)
 {
 	struct e4df_runs fixed = E4DF_RUNS_INIT;
-	errcode_t err = copy_runs(&map->fixed, &fixed);
+	errcode_t err = e4df_runs_copy(&map->fixed, &fixed);
 
 	for (size_t i = 0; i < count && !err; i++)
 		err = fix_inode(map, index[i], &fixed);
@@ -581,7 +572,7 @@ errcode_t e4df_map_prepare(struct e4df_map *map,
 	errcode_t err = reserve_extents(map, update->extent_count);
 
 	if (!err)
-		err = copy_runs(&map->free_blocks, &next);
+		err = e4df_runs_copy(&map->free_blocks, &next);
 	if (!err)
 		err = e4df_runs_update(&next, &update->taken,
 				       &update->released);

@@ -105,9 +105,8 @@ static errcode_t sort_out(struct closing *c, const __u32 *list, __u32 count)
 			last = inode;
 	}
 	e4df_runs_sort(&stay);
-	for (size_t i = 0; i < areas->count && !err; i++)
-		err = e4df_runs_push(&c->room, areas->v[i].start,
-				     areas->v[i].len);
+	if (!err)
+		err = e4df_runs_copy(areas, &c->room);
 	if (!err)
 		err = e4df_runs_update(&c->room, &stay,
 				       &(struct e4df_runs)E4DF_RUNS_INIT);
@@ -122,11 +121,8 @@ static errcode_t part_room(struct trial *r)
 {
 	const struct closing *c = r->c;
 	struct e4df_runs all = E4DF_RUNS_INIT;
-	errcode_t err = 0;
+	errcode_t err = e4df_runs_copy(&c->room, &all);
 
-	for (size_t i = 0; i < c->room.count && !err; i++)
-		err = e4df_runs_push(&all, c->room.v[i].start,
-				     c->room.v[i].len);
 	for (size_t i = c->torn_count; i < r->count && !err; i++)
 		err = add_extents(c->b, r->pieces[i].inode, &all);
 	e4df_runs_sort(&all);

@@ -77,7 +77,8 @@ static errcode_t list_holes(struct compaction *c, blk64_t end,
 			    const struct e4df_runs *kept)
 {
 	struct e4df_runs front = E4DF_RUNS_INIT;
-	errcode_t err = layout_clip(c->b, 0, end, &front);
+	errcode_t err =
+		e4df_runs_clip(e4df_map_areas(c->b->map), 0, end, &front);
 
 	if (!err)
 		err = e4df_runs_update(&front, kept,
@@ -123,7 +124,8 @@ static errcode_t put_behind(struct compaction *c, blk64_t end)
 {
 	struct e4df_runs rear = E4DF_RUNS_INIT;
 	__u32 *list = malloc(((size_t)c->moving_count + 1) * sizeof(*list));
-	errcode_t err = list ? layout_clip(c->b, end, UINT64_MAX, &rear) :
+	errcode_t err = list ? e4df_runs_clip(e4df_map_areas(c->b->map), end,
+					      UINT64_MAX, &rear) :
 			       ENOMEM;
 
 	for (__u32 i = 0; i < c->moving_count && !err; i++)

@@ -47,29 +47,10 @@ static errcode_t list_sequence(const struct batcher *b, __u32 **ret,
 	return 0;
 }
 
-errcode_t layout_clip(const struct batcher *b, blk64_t from, blk64_t to,
-		      struct e4df_runs *ranges)
-{
-	const struct e4df_runs *areas = e4df_map_areas(b->map);
-	errcode_t err = 0;
-
-	for (size_t i = 0; i < areas->count && !err; i++) {
-		blk64_t start = areas->v[i].start;
-		blk64_t end = start + areas->v[i].len;
-
-		if (start < from)
-			start = from;
-		if (end > to)
-			end = to;
-		if (start < end)
-			err = e4df_runs_push(ranges, start, end - start);
-	}
-	return err;
-}
-
 /* The listed files together, from the wanted block on, else before it. */
 static errcode_t make_order(struct target *t, const struct batcher *b)
 {
+	const struct e4df_runs *areas = e4df_map_areas(b->map);
 	blk64_t at = b->policy->order_at;
 	struct e4df_runs ranges = E4DF_RUNS_INIT;
 	__u32 *list, count, n = 0;
@@ -81,9 +62,9 @@ static errcode_t make_order(struct target *t, const struct batcher *b)
 		n += is_movable(b, b->policy->order[i]) ? 1 : 0;
 	if (n > count)
 		n = count;
-	err = layout_clip(b, at, UINT64_MAX, &ranges);
+	err = e4df_runs_clip(areas, at, UINT64_MAX, &ranges);
 	if (!err)
-		err = layout_clip(b, 0, at, &ranges);
+		err = e4df_runs_clip(areas, 0, at, &ranges);
 	if (!err)
 		err = pack_files(t, b, list, n, &ranges);
 	e4df_runs_free(&ranges);
@@ -201,7 +182,7 @@ static errcode_t make_optimal(struct target *t, const struct batcher *b)
 		return err;
 	err = place_directories(t, b, list, count, &taken);
 	if (!err)
-		err = layout_clip(b, 0, UINT64_MAX, &rest);
+		err = e4df_runs_copy(e4df_map_areas(b->map), &rest);
 	if (!err)
 		err = e4df_runs_update(&rest, &taken,
 				       &(struct e4df_runs)E4DF_RUNS_INIT);

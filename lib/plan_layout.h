@@ -141,9 +141,6 @@ int layout_compare(const void *a, const void *b);
  */
 errcode_t layout_take_hole(struct e4df_spans *holes, blk64_t need,
 			   blk64_t *start, int *is_found);
-/* Appends the part of the areas in [from, to). */
-errcode_t layout_clip(const struct batcher *b, blk64_t from, blk64_t to,
-		      struct e4df_runs *ranges);
 
 /*
  * Makes the target of one pass, by policy->goal; with LAYOUT_ORDER for the

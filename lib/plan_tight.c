@@ -59,7 +59,7 @@ static errcode_t find_room(struct tight *p)
 	errcode_t err = target_init(&t, p->b);
 
 	if (!err)
-		err = layout_clip(p->b, 0, UINT64_MAX, &p->room);
+		err = e4df_runs_copy(e4df_map_areas(p->b->map), &p->room);
 	if (!err && p->huge_count)
 		err = pack_files(&t, p->b, p->huge, p->huge_count, &p->room);
 	if (!err)
@@ -209,7 +209,9 @@ static errcode_t pack_large_first(const struct tight *p, struct target *t,
 {
 	struct e4df_runs room = E4DF_RUNS_INIT;
 	__u32 *rest = malloc(((size_t)count + 1) * sizeof(*rest)), n = 0, done;
-	errcode_t err = rest ? layout_clip(p->b, 0, UINT64_MAX, &room) : ENOMEM;
+	errcode_t err =
+		rest ? e4df_runs_copy(e4df_map_areas(p->b->map), &room) :
+		       ENOMEM;
 
 	if (!err && large && p->huge_count)
 		err = pack_files(t, p->b, p->huge, p->huge_count, &room);

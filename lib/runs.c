@@ -217,6 +217,34 @@ errcode_t e4df_runs_update(struct e4df_runs *into, const struct e4df_runs *less,
 	return 0;
 }
 
+errcode_t e4df_runs_copy(const struct e4df_runs *from, struct e4df_runs *to)
+{
+	errcode_t err = e4df_runs_reserve(to, from->count);
+
+	for (size_t i = 0; i < from->count && !err; i++)
+		err = e4df_runs_push(to, from->v[i].start, from->v[i].len);
+	return err;
+}
+
+errcode_t e4df_runs_clip(const struct e4df_runs *from, blk64_t start,
+			 blk64_t end, struct e4df_runs *to)
+{
+	errcode_t err = 0;
+
+	for (size_t i = e4df_runs_find(from, start);
+	     i < from->count && from->v[i].start < end && !err; i++) {
+		blk64_t at = from->v[i].start;
+		blk64_t stop = at + from->v[i].len;
+
+		if (at < start)
+			at = start;
+		if (stop > end)
+			stop = end;
+		err = e4df_runs_push(to, at, stop - at);
+	}
+	return err;
+}
+
 void e4df_runs_divide(struct e4df_runs *runs, unsigned int bits)
 {
 	for (size_t i = 0; i < runs->count; i++) {

@@ -82,6 +82,11 @@ errcode_t e4df_runs_update(struct e4df_runs *into, const struct e4df_runs *less,
 void e4df_runs_divide(struct e4df_runs *runs, unsigned int bits);
 void e4df_runs_round(struct e4df_runs *runs, unsigned int bits, blk64_t end);
 
+/* Appends all ranges, or what of them is in [start, end).  Returns ENOMEM. */
+errcode_t e4df_runs_copy(const struct e4df_runs *from, struct e4df_runs *to);
+errcode_t e4df_runs_clip(const struct e4df_runs *from, blk64_t start,
+			 blk64_t end, struct e4df_runs *to);
+
 /*
  * Makes room for `more` further ranges, so that as many pushes cannot fail.
  * Returns ENOMEM.
