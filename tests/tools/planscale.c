@@ -39,7 +39,6 @@ enum {
 	OCTAVES = 3,
 	LARGEST = 16384,
 	PIECE = 5, /* blocks in the mean, where it goes in turns */
-	WHOLE_PERCENT = 35,
 	WHOLE_PIECE = 500,
 	GAP = 12,	   /* blocks in the mean */
 	NEIGHBOURS = 4096, /* files whose order a hash mixes */
@@ -58,8 +57,9 @@ struct scale {
 	/* Immutable after the start */
 	__u32 files;
 	struct e4df_policy policy;
-	__u32 *order;	    /* (owned) */
-	bool has_free_runs; /* to be counted */
+	__u32 *order;		    /* (owned) */
+	bool has_free_runs;	    /* to be counted */
+	unsigned int whole_percent; /* of the files are written at once */
 
 	/* Mutable */
 	struct prng rng;
@@ -204,7 +204,7 @@ static void begin_file(struct scale *s, struct growing *f)
 	f->size = 0;
 	f->goal = size < 1 ? 1 : size > LARGEST ? LARGEST : (__u32)size;
 	f->home = (unsigned int)prng_below(&s->rng, PLACES);
-	f->is_whole = prng_below(&s->rng, 100) < WHOLE_PERCENT;
+	f->is_whole = prng_below(&s->rng, 100) < s->whole_percent;
 }
 
 static void end_file(struct scale *s, struct growing *f)
@@ -467,7 +467,7 @@ static void parse(struct scale *s, int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "n:s:g:r:l:m:f")) != -1) {
+	while ((opt = getopt(argc, argv, "n:s:g:r:l:m:w:f")) != -1) {
 		if (opt == 'n')
 			s->files = (__u32)parse_number(optarg, 1, 100000000);
 		else if (opt == 's')
@@ -483,6 +483,9 @@ static void parse(struct scale *s, int argc, char **argv)
 		else if (opt == 'm')
 			s->policy.max_blocks =
 				parse_number(optarg, 0, UINT64_MAX);
+		else if (opt == 'w')
+			s->whole_percent =
+				(unsigned int)parse_number(optarg, 0, 100);
 		else if (opt == 'f')
 			s->has_free_runs = true;
 		else
@@ -490,13 +493,15 @@ static void parse(struct scale *s, int argc, char **argv)
 	}
 	if (optind != argc)
 		die("usage: planscale [-n files] [-s seed] [-g goal] "
-		    "[-r good-run] [-l log-blocks] [-m max-blocks] [-f]");
+		    "[-r good-run] [-l log-blocks] [-m max-blocks] "
+		    "[-w whole-percent] [-f]");
 }
 
 int main(int argc, char **argv)
 {
 	struct scale s = {
 		.files = 100000,
+		.whole_percent = 35,
 		.policy = { .good_run = (32 << 20) / BLOCK,
 			    .batch_blocks = BATCH_BLOCKS,
 			    .log_blocks = 16384 },
