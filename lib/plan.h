@@ -8,7 +8,8 @@
  *	defrag	  files that are whole stay, and runs of good_run and longer;
  *		  the fragmented files choose among the holes between them, the
  *		  largest first, by what is there already and what is in the
- *		  way.  Smaller files make a hole where there is none;
+ *		  way.  Smaller files make way where there is no hole, and
+ *		  where it lets more of a larger one stay;
  *	compact	  files that are whole and in front stay, and those behind them
  *		  fill the holes; where too much finds none, all close up;
  *	optimize  all files in their order, directories first; where they are

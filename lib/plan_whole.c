@@ -7,6 +7,8 @@
 #include "e4df_err.h"
 
 #define HOLES_TRIED 24	       /* the tightest ones, for a file */
+#define OWN_SHARE   64	       /* of a part: its runs that may stay */
+#define CHANGE_COST 2	       /* blocks, for an inode that changes */
 #define NEAR_SHARE  8	       /* of a group: not far */
 #define FAR_COST    2	       /* blocks, for each doubling from there on */
 #define EFFORT	    (1U << 21) /* ranges looked at to displace others */
@@ -25,8 +27,8 @@ struct whole {
 	struct target *t;
 	struct space holes;   /* its used ranges are those that stay, and
 				 * the slots that are given away; their lblk
-				 * is the size of a file that may be displaced,
-				 * else FIXED */
+				 * is what it takes to displace the file that
+				 * stays, else FIXED */
 	unsigned char *moves; /* (owned) [inode] */
 	struct part *parts;   /* (owned) to be placed */
 	size_t count, alloc;
@@ -169,17 +171,27 @@ int e4df_plan_is_good(const struct e4df_map *map, __u32 index, blk64_t good_run)
 	return goal > 1 && shape.runs <= goal;
 }
 
+/* What it takes to displace a file that stays; FIXED if it must not be. */
+static __u32 weight_of(const struct whole *w, __u32 inode)
+{
+	const struct file *f = &w->b->files[inode];
+	blk64_t weight = f->blocks + CHANGE_COST * (blk64_t)f->switches;
+
+	if (f->ideal > 1 || !batcher_is_ideal(w->b, inode) || weight > FIXED)
+		return FIXED;
+	return (__u32)weight;
+}
+
 /* A file's ranges are not for others, but for larger ones if it is whole. */
 static errcode_t stay(struct whole *w, __u32 inode)
 {
 	const struct file *f = &w->b->files[inode];
 	const struct e4df_extent *v = batcher_layout(w->b, inode);
-	int is_fixed = f->ideal > 1 || !batcher_is_ideal(w->b, inode);
+	__u32 weight = weight_of(w, inode);
 	errcode_t err = 0;
 
 	for (__u32 i = 0; i < f->data + f->tree && !err; i++)
-		err = space_take(&w->holes, v[i].pblk, v[i].len, inode,
-				 is_fixed ? FIXED : f->blocks);
+		err = space_take(&w->holes, v[i].pblk, v[i].len, inode, weight);
 	return err;
 }
 
@@ -266,32 +278,25 @@ static int is_home(struct homes *h, blk64_t start)
 	return (*word & bit) != 0;
 }
 
-/* Where its longest run stays that can; all homes are noted. */
-static int find_own(const struct whole *w, const struct part *part,
-		    struct homes *homes, blk64_t *ret)
+/* What it costs that a range which was to stay does not. */
+static blk64_t window_price(const struct e4df_span *n, blk64_t need)
 {
-	blk64_t need = (blk64_t)part->len + part->tree, run = 0, best = 0;
-	blk64_t dense, end = (blk64_t)part->from + part->len;
-	const struct e4df_extent *e =
-		dense_find(w->b, part->inode, part->from, &dense);
+	return n->lblk > need / 2 ? NEVER : n->lblk;
+}
 
-	for (; dense < end; e++) {
-		blk64_t stop = e->pblk + e->len, start;
+/* The same for all that was to stay at a place. */
+static blk64_t cost_of_way(const struct whole *w, blk64_t start, blk64_t need)
+{
+	const struct e4df_span *n;
+	blk64_t cost = 0;
 
-		run += e->len;
-		dense += e->len;
-		start = stop - (dense - part->from);
-		note_home(homes, start);
-		if (dense < end && e[1].pblk == stop)
-			continue;
-		if (run > best && stop >= dense - part->from &&
-		    space_free_part(&w->holes, start, need) == need) {
-			best = run;
-			*ret = start;
-		}
-		run = 0;
-	}
-	return best > 0;
+	if (!e4df_runs_is_inside(e4df_map_areas(w->b->map), start, need))
+		return NEVER;
+	for (n = space_next(&w->holes, start);
+	     n && n->key < start + need && cost < NEVER;
+	     n = e4df_spans_next(&w->holes.used, n))
+		cost += window_price(n, need);
+	return cost;
 }
 
 /*
@@ -313,31 +318,58 @@ static blk64_t cost_of_distance(const struct batcher *b, __u32 inode,
 }
 
 /*
- * Where nothing of the part can stay, the cost only grows as one looks: most
- * places need not be looked at at all, or not to their ends.
+ * A place, with what it costs to make way there.  Where nothing of the part can
+ * stay, the cost only grows as one looks: most places need not be looked at at
+ * all, or not to their ends.
  */
-static void offer(const struct batcher *b, const struct part *part,
-		  struct homes *homes, blk64_t start, blk64_t *best,
-		  blk64_t *ret)
+static void offer(const struct whole *w, const struct part *part,
+		  struct homes *homes, blk64_t start, blk64_t way,
+		  blk64_t *best, blk64_t *ret)
 {
 	blk64_t need = (blk64_t)part->len + part->tree;
-	blk64_t cost = cost_of_distance(b, part->inode, start);
+	blk64_t cost = way + cost_of_distance(w->b, part->inode, start);
 	int can_stay = is_home(homes, start);
 
 	if (cost + (can_stay ? 0 : 2 * need) >= *best)
 		return;
-	cost += cost_of(b, part, start, can_stay ? UINT64_MAX : *best - cost);
+	cost += cost_of(w->b, part, start,
+			can_stay ? UINT64_MAX : *best - cost);
 	if (cost >= *best)
 		return;
 	*best = cost;
 	*ret = start;
 }
 
+/* The places where one of its longer runs stays; all homes are noted. */
+static void offer_own(const struct whole *w, const struct part *part,
+		      struct homes *homes, blk64_t *best, blk64_t *ret)
+{
+	blk64_t need = (blk64_t)part->len + part->tree, run = 0;
+	blk64_t dense, end = (blk64_t)part->from + part->len;
+	const struct e4df_extent *e =
+		dense_find(w->b, part->inode, part->from, &dense);
+
+	for (; dense < end; e++) {
+		blk64_t stop = e->pblk + e->len, start;
+
+		run += e->len;
+		dense += e->len;
+		start = stop - (dense - part->from);
+		note_home(homes, start);
+		if (dense < end && e[1].pblk == stop)
+			continue;
+		if (run * OWN_SHARE > part->len && stop >= dense - part->from)
+			offer(w, part, homes, start,
+			      cost_of_way(w, start, need), best, ret);
+		run = 0;
+	}
+}
+
 /* The cheapest of its own places and of the ends of the tightest holes. */
 static int find_place(const struct whole *w, const struct part *part,
 		      blk64_t *ret)
 {
-	blk64_t need = (blk64_t)part->len + part->tree, best = NEVER, own;
+	blk64_t need = (blk64_t)part->len + part->tree, best = NEVER;
 	const struct e4df_spans *by = &w->holes.free_by;
 	const struct e4df_span *n = e4df_spans_ceil(by, need);
 	struct homes homes = { { 0 } };
@@ -347,22 +379,15 @@ static int find_place(const struct whole *w, const struct part *part,
 		*ret = part->behind;
 		return 1;
 	}
-	if (find_own(w, part, &homes, &own))
-		offer(w->b, part, &homes, own, &best, ret);
+	offer_own(w, part, &homes, &best, ret);
 	for (int i = 0; n && i < HOLES_TRIED; i++) {
 		blk64_t start = n->len, len = n->key;
 
-		offer(w->b, part, &homes, start, &best, ret);
-		offer(w->b, part, &homes, start + len - need, &best, ret);
+		offer(w, part, &homes, start, 0, &best, ret);
+		offer(w, part, &homes, start + len - need, 0, &best, ret);
 		n = e4df_spans_after(by, len, start);
 	}
 	return best < NEVER;
-}
-
-/* What it costs that a range which was to stay does not. */
-static blk64_t window_price(const struct e4df_span *n, blk64_t need)
-{
-	return n->lblk > need / 2 ? NEVER : n->len + 8;
 }
 
 /* The search for the window with the least to displace. */
@@ -451,21 +476,26 @@ static void search(struct whole *w, struct search *s)
 	}
 }
 
-/* There is no hole that is large enough: smaller files make one. */
-static errcode_t make_hole(struct whole *w, blk64_t need, blk64_t *ret,
-			   int *is_found)
+/* There is no hole that is large enough: where is one made most cheaply? */
+static int find_window(struct whole *w, blk64_t need, blk64_t *ret)
 {
 	struct search s = { .need = need };
-	blk64_t at;
-	errcode_t err = 0;
 
 	search(w, &s);
-	*is_found = s.best < NEVER;
-	*ret = at = s.start;
-	while (*is_found && !err && at < *ret + need) {
+	*ret = s.start;
+	return s.best < NEVER;
+}
+
+/* Files that were to stay at a place are placed anew. */
+static errcode_t make_way(struct whole *w, blk64_t start, blk64_t need)
+{
+	blk64_t at = start;
+	errcode_t err = 0;
+
+	while (at < start + need && !err) {
 		const struct e4df_span *n = space_next(&w->holes, at);
 
-		if (!n || n->key >= *ret + need)
+		if (!n || n->key >= start + need)
 			break;
 		at = n->key + n->len;
 		err = displace(w, n->owner);
@@ -476,15 +506,14 @@ static errcode_t make_hole(struct whole *w, blk64_t need, blk64_t *ret,
 static errcode_t place_part(struct whole *w, const struct part *part)
 {
 	blk64_t need = (blk64_t)part->len + part->tree, start;
-	int is_found = find_place(w, part, &start);
 	struct part copy = *part; /* displacing adds to them */
-	errcode_t err = 0;
+	errcode_t err;
 
-	if (!is_found)
-		err = make_hole(w, need, &start, &is_found);
-	if (err || !is_found)
-		return err;
-	err = space_take(&w->holes, start, need, copy.inode, FIXED);
+	if (!find_place(w, part, &start) && !find_window(w, need, &start))
+		return 0;
+	err = make_way(w, start, need);
+	if (!err)
+		err = space_take(&w->holes, start, need, copy.inode, FIXED);
 	if (!err)
 		err = target_add(w->t, copy.inode, copy.from, start, copy.len);
 	if (!err && copy.tree)

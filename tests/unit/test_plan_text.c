@@ -191,6 +191,33 @@ static void cleared(void **state)
 		   "  gives 12+4\n");
 }
 
+/*
+ * Its longest run stays where the rest does not fit behind it: the smaller file
+ * that is there goes, which is less to write.
+ */
+static void pushed(void **state)
+{
+	static const struct maps_file files[] = {
+		{ 12, E4DF_MOVABLE, 2, { { 0, 0, 0, 12 }, { 30, 0, 12, 4 } } },
+		{ 13, E4DF_MOVABLE, 1, { { 13, 0, 0, 2 } } },
+		{ .count = 0 },
+	};
+	static const struct e4df_range fixed[] = { { 20, 2 }, { 24, 6 } };
+
+	(void)state;
+	check_text(60, fixed, 2, files,
+		   "batch 1, copies 2\n"
+		   "  13: 0+2@22\n"
+		   "  move 13+2 to 22\n"
+		   "  takes 22+2\n"
+		   "  gives 13+2\n"
+		   "batch 2, copies 4\n"
+		   "  12: 0+16@0\n"
+		   "  move 30+4 to 12\n"
+		   "  takes 12+4\n"
+		   "  gives 30+4\n");
+}
+
 /* A swap file stays, in pieces as it is; so does what is whole. */
 static void in_place(void **state)
 {
@@ -251,8 +278,8 @@ static void displaced_xattr(void **state)
 		{ .count = 0 },
 	};
 	const char *goes = "batch 1, copies 0\n"
-			   "  xattr of 12: 0+1@8\n"
-			   "  takes 8+1\n"
+			   "  xattr of 12: 0+1@14\n"
+			   "  takes 14+1\n"
 			   "  gives 6+1\n"
 			   "batch 2, copies 2\n"
 			   "  12: 0+6@2\n"
@@ -270,8 +297,8 @@ static void displaced_xattr(void **state)
 	check_map(maps_drawn_shared(16, fixed, 2, files, apart), &by, "");
 	check_map(maps_drawn_shared(16, fixed, 2, files, together), &by,
 		  "batch 1, copies 0\n"
-		  "  xattr of 13: 0+1@8\n"
-		  "  takes 8+1\n"
+		  "  xattr of 13: 0+1@14\n"
+		  "  takes 14+1\n"
 		  "  gives 6+1\n"
 		  "batch 2, copies 2\n"
 		  "  12: 0+6@2\n"
@@ -286,6 +313,7 @@ int main(void)
 		cmocka_unit_test(interleaved),
 		cmocka_unit_test(unwritten),
 		cmocka_unit_test(cleared),
+		cmocka_unit_test(pushed),
 		cmocka_unit_test(in_place),
 		cmocka_unit_test(displaced_xattr),
 		cmocka_unit_test(near_its_inode),
