@@ -195,8 +195,8 @@ skip_without_iotrap()
 }
 
 # iotrap FILE [VARIABLE=VALUE...] COMMAND...
-# Runs it with tests/tools/iotrap.c, which says what the variables are; leaves
-# the numbers of reads and of writes in iotrap.log.
+# Runs it with tests/tools/iotrap.c, which says what the variables are, and what
+# it leaves in iotrap.log.
 iotrap()
 {
 	env LD_PRELOAD="$TOOLS/iotrap.so" IOTRAP_FILE="$1" \
