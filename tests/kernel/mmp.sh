@@ -6,6 +6,7 @@
 # so the parts of this test run at the same time.
 
 . "${0%/*}/../lib.sh"
+. "$srcdir/tests/layout.sh"
 
 skip_without_mount
 why=$(skip_without_iotrap) || skip "$why"
@@ -42,7 +43,7 @@ direct()
 # start [VARIABLE=VALUE...]: a run on img as a device
 start()
 {
-	loop=$(losetup -f --show img)
+	attach img
 	# the cache of the device has the block
 	dd if="$loop" of=cached bs=1024 skip=$((mmp / 1024)) count=1 status=none
 	start_iotrap "$loop" "$@" "$E4OFFDEFRAG" "$loop"
@@ -63,8 +64,7 @@ gives_way()
 	local status=0
 
 	wait $pid || status=$?
-	losetup -d "$loop"
-	wait_until not_attached "$loop"
+	detach "$loop"
 	assert_eq 8 $status "exit status"
 	assert_grep "^e4offdefrag: $loop $1 another host" err
 	assert_eq 1 "$(grep -c '^e4offdefrag: ' err)" "lines of message"
@@ -93,25 +93,15 @@ taking()
 	gives_way "may be in use by"
 }
 
-moves()
-{
-	dumpe2fs -h img >header 2>/dev/null
-	grep -q 'features:.* needs_recovery' header
-}
-
-is_stopped()
-{
-	grep -q '^State:.*stopped' "/proc/$pid/status"
-}
-
-# In the middle: later than the interval behind the last look.
+# In the middle, while one write follows the other: later than the interval
+# behind the last look.
 moving()
 {
 	cp ../fresh img
-	start IOTRAP_WRITE_MS=100
-	wait_until moves
+	start IOTRAP_WRITE_MS=300
+	wait_until needs_recovery img
 	kill -STOP $pid
-	wait_until is_stopped
+	wait_until is_stopped $pid
 	sleep 1.2
 	take_over "$1" '\x33\0\0\0'
 	kill -CONT $pid
@@ -128,8 +118,7 @@ alone()
 	cp ../fresh img
 	start
 	wait $pid || fail "exit status $? of a run on its own"
-	losetup -d "$loop"
-	wait_until not_attached "$loop"
+	detach "$loop"
 	assert_eq $CLEAN "$(sequence)" "the number after the run"
 	assert_clean img
 	digest img | cmp ../want - || fail "the run changed the files"
@@ -142,18 +131,4 @@ digest fresh >want
 mmp=$(debugfs -R dump_mmp fresh 2>/dev/null | sed -n 's/^block_number: //p')
 mmp=$((mmp * 1024))
 
-pids=
-for part in alone {looking,taking,moving}-{beneath,direct}; do
-	mkdir "$part"
-	(
-		trap 'kill -KILL $(jobs -p) 2>/dev/null || :' EXIT
-		cd "$part"
-		"${part%-*}" "${part#*-}"
-	) &
-	pids="$pids $!"
-done
-failed=
-for pid in $pids; do
-	wait "$pid" || failed=yes
-done
-[ -z "$failed" ] || fail "not all parts have passed"
+in_parallel alone {looking,taking,moving}" "{beneath,direct}
