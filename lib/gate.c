@@ -455,16 +455,21 @@ errcode_t e4df_gate_start_write(struct e4df_gate *gate, blk64_t blk,
 	return 0;
 }
 
+/* Many may be waited for in turn: the watch is not to be kept from its work. */
 errcode_t e4df_gate_finish(struct e4df_gate *gate, struct e4df_transfer *t)
 {
+	errcode_t err;
+
 	e4df_crew_wait(t->is_write ? gate->writers : gate->readers, t);
-	if (t->is_write) {
+	err = t->err;
+	if (!t->is_write) {
+		gate->counters.bytes_read += t->done;
+	} else {
 		gate->writing--;
-		return t->err == E4DF_ET_CANCELLED ? t->err :
-						     conclude_write(gate, t);
+		if (err != E4DF_ET_CANCELLED)
+			err = conclude_write(gate, t);
 	}
-	gate->counters.bytes_read += t->done;
-	return t->err;
+	return err ? err : ask_watch(gate);
 }
 
 void e4df_gate_cancel(struct e4df_gate *gate)

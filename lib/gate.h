@@ -74,6 +74,7 @@ errcode_t e4df_gate_preserve(struct e4df_gate *gate,
 /*
  * Before each read, write and flush from now on watch is called, and an error
  * that it returns is returned instead of doing the operation; it explains it.
+ * So it is behind each transfer that is finished.
  * What it reads and writes itself is not watched, and the grant is afterwards
  * what it was before.  ctx is borrowed; a NULL watch ends it.
  */
@@ -147,8 +148,8 @@ errcode_t e4df_gate_start_write(struct e4df_gate *gate, blk64_t blk,
 				size_t count, struct e4df_transfer *t);
 
 /*
- * Waits for one.  Returns t->err; that of a read is not told.  Writes are to be
- * finished in the order of their starts.
+ * Waits for one.  Returns t->err; that of a read is not told; or the watch's
+ * error.  Writes are to be finished in the order of their starts.
  */
 errcode_t e4df_gate_finish(struct e4df_gate *gate, struct e4df_transfer *t);
 

@@ -64,14 +64,21 @@ static void hash_entry(ext2_filsys fs, const struct ns_rule *rule,
 {
 	const struct ext2_super_block *sb = fs->super;
 	const char *name = pool + raw->name;
+	int len = (unsigned char)*name;
 	int version = rule->flags & EXT2_INDEX_FL ? (int)rule->version :
 						    sb->s_def_hash_version;
+	errcode_t err;
 
 	if (version <= EXT2_HASH_TEA && is_unsigned(sb))
 		version += EXT2_HASH_LEGACY_UNSIGNED;
-	if (ext2fs_dirhash2(version, name + 1, (unsigned char)*name,
-			    fs->encoding, (int)rule->flags, sb->s_hash_seed,
-			    &raw->hash, &raw->minor)) {
+	err = ext2fs_dirhash2(version, name + 1, len, fs->encoding,
+			      (int)rule->flags, sb->s_hash_seed, &raw->hash,
+			      &raw->minor);
+	/* A name that cannot be folded: the kernel takes it as it is. */
+	if (err)
+		err = ext2fs_dirhash(version, name + 1, len, sb->s_hash_seed,
+				     &raw->hash, &raw->minor);
+	if (err) {
 		raw->hash = 0;
 		raw->minor = 0;
 	}

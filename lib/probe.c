@@ -337,5 +337,7 @@ errcode_t e4df_probe_identify(int fd, const char *path, uint64_t offset,
 	blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE);
 	err = name_contents(probe, path, has_magic, sink);
 	blkid_free_probe(probe);
+	/* libblkid has switched off the kernel's read-ahead for the file */
+	posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL);
 	return err;
 }

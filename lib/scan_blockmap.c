@@ -47,8 +47,13 @@ static errcode_t add_entry(struct scan *s, const struct entries *entries,
 		*is_bad = 1;
 		return 0;
 	}
-	return entries->depth < 0 ? e4df_scan_add_piece(s, &e) :
-				    add_mapping(s, entries, &e, level);
+	if (entries->depth >= 0)
+		return add_mapping(s, entries, &e, level);
+	/* e2fsck only warns of a copy with bad blocks, which stays one */
+	if (s->deep[entries->deep].ino == EXT2_BAD_INO &&
+	    e4df_scan_is_copy(s, blk))
+		return 0;
+	return e4df_scan_add_piece(s, &e);
 }
 
 /* Behind one that makes no sense the others are not looked at. */

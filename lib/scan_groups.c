@@ -16,18 +16,23 @@ static errcode_t claim(struct scan *s, dgrp_t group, blk64_t blk, blk64_t len)
 	return 0;
 }
 
+/* Blocks behind a superblock, also those kept for more descriptors. */
+static blk64_t copied_descs(ext2_filsys fs)
+{
+	return ext2fs_has_feature_meta_bg(fs->super) ?
+		       fs->super->s_first_meta_bg :
+		       fs->desc_blocks + fs->super->s_reserved_gdt_blocks;
+}
+
 /* The superblock and descriptor copies of one group (mke2fs's layout). */
 static errcode_t claim_copies(struct scan *s, dgrp_t group)
 {
 	ext2_filsys fs = s->fs;
-	blk64_t super, old_desc, new_desc, count;
+	blk64_t super, old_desc, new_desc, count = copied_descs(fs);
 	errcode_t err = 0;
 
 	ext2fs_super_and_bgd_loc2(fs, group, &super, &old_desc, &new_desc,
 				  NULL);
-	count = ext2fs_has_feature_meta_bg(fs->super) ?
-			fs->super->s_first_meta_bg :
-			fs->desc_blocks + fs->super->s_reserved_gdt_blocks;
 	if (super || !group)
 		err = claim(s, group, super, 1);
 	if (!err && old_desc) {
@@ -38,6 +43,18 @@ static errcode_t claim_copies(struct scan *s, dgrp_t group)
 	if (!err && new_desc)
 		err = claim(s, group, new_desc, 1);
 	return err;
+}
+
+int e4df_scan_is_copy(struct scan *s, blk64_t blk)
+{
+	dgrp_t group = ext2fs_group_of_blk2(s->fs, blk);
+	blk64_t super, desc;
+
+	if (!group)
+		return 0;
+	ext2fs_super_and_bgd_loc2(s->fs, group, &super, &desc, NULL, NULL);
+	return blk == super ||
+	       (desc && blk >= desc && blk - desc < copied_descs(s->fs));
 }
 
 errcode_t e4df_scan_group_metadata(struct scan *s)

@@ -113,6 +113,9 @@ void e4df_scan_damage(struct scan *s, ext2_ino_t ino, blk64_t blk,
 /* Is [pblk, pblk + len) within the file system? */
 int e4df_scan_is_in_range(const struct scan *s, blk64_t pblk, blk64_t len);
 
+/* Is the block part of a superblock's copy, or of the descriptors behind it? */
+int e4df_scan_is_copy(struct scan *s, blk64_t blk);
+
 /* Are all bits of a bitmap's block from this one on set, as e2fsck wants? */
 int e4df_scan_is_padded(const struct scan *s, const unsigned char *bitmap,
 			unsigned int bits);

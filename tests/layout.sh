@@ -159,6 +159,18 @@ assert_small_trees()
 		fail "extent trees of $1 are larger than need be"
 }
 
+# assert_foretold: by plan.json, of -n, what run.json tells
+assert_foretold()
+{
+	sed -n '/^  "after"/,/^  }/p' plan.json >predicted
+	sed -n '/^  "after"/,/^  }/p' run.json >reached
+	assert_same predicted reached "-n and what was reached"
+	assert_eq "$(member plan.json bytes_to_move)" \
+		"$(member run.json bytes_moved)" "bytes moved"
+	assert_eq "$(member plan.json steps_to_do)" \
+		"$(member run.json steps_done)" "steps done"
+}
+
 # assert_whole_run IMAGE BLOCK-SIZE [INODE...]
 # All that a run promises if there is room and every file can be in one run,
 # but for those inodes, which must stay where they are. Leaves the image
@@ -181,13 +193,7 @@ assert_whole_run()
 	assert_exit 0 "$E4OFFDEFRAG" ${policy-} --json -v "$image"
 	mv out run.json
 	mv err run.err
-	sed -n '/^  "after"/,/^  }/p' plan.json >predicted
-	sed -n '/^  "after"/,/^  }/p' run.json >reached
-	assert_same predicted reached "-n and what was reached"
-	assert_eq "$(member plan.json bytes_to_move)" \
-		"$(member run.json bytes_moved)" "bytes moved"
-	assert_eq "$(member plan.json steps_to_do)" \
-		"$(member run.json steps_done)" "steps done"
+	assert_foretold
 
 	# Nothing but places has changed, and those inodes have not moved.
 	assert_quiet "$image"

@@ -112,6 +112,19 @@ not_attached()
 	! losetup "$1" >/dev/null 2>&1
 }
 
+# attach LOSETUP-ARGUMENT... leaves the name of the loop device in $loop.
+attach()
+{
+	loop=$(losetup -f --show "$@")
+}
+
+# detach LOOP-DEVICE, and wait until it is
+detach()
+{
+	losetup -d "$1"
+	wait_until not_attached "$1"
+}
+
 # ---- images
 
 # mkimg FILE SIZE [MKE2FS-OPTION...]
@@ -195,8 +208,8 @@ skip_without_iotrap()
 }
 
 # iotrap FILE [VARIABLE=VALUE...] COMMAND...
-# Runs it with tests/tools/iotrap.c, which says what the variables are; leaves
-# the numbers of reads and of writes in iotrap.log.
+# Runs it with tests/tools/iotrap.c, which says what the variables are, and what
+# it leaves in iotrap.log.
 iotrap()
 {
 	env LD_PRELOAD="$TOOLS/iotrap.so" IOTRAP_FILE="$1" \
@@ -228,6 +241,34 @@ wait_until()
 		sleep 0.1
 	done
 	fail "waited in vain for: $*"
+}
+
+# is_stopped PROCESS: by a signal
+is_stopped()
+{
+	grep -q '^State:.*stopped' "/proc/$1/status"
+}
+
+# in_parallel COMMAND...
+# Each of them, a function and its arguments, in a directory of its own below
+# this one, all at the same time; what they leave running ends with them.
+in_parallel()
+{
+	local part pid pids='' failed=
+
+	for part; do
+		mkdir "${part// /-}"
+		(
+			trap 'kill -KILL $(jobs -p) 2>/dev/null || :' EXIT
+			cd "${part// /-}"
+			$part
+		) &
+		pids="$pids $!"
+	done
+	for pid in $pids; do
+		wait "$pid" || failed=yes
+	done
+	[ -z "$failed" ] || fail "not all parts have passed"
 }
 
 # hold_run ARGUMENT...

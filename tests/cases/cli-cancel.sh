@@ -45,12 +45,6 @@ cancel()
 		"lines about SIG$signal"
 }
 
-# is_stopped PROCESS
-is_stopped()
-{
-	grep -q '^State:.*stopped' "/proc/$1/status"
-}
-
 # Stopped at any moment, and continued: nothing else happens.
 cp img done.img
 for ((i = 1; i <= 5; i++)); do

@@ -4,6 +4,7 @@
 # manual page lists and the figures of the text report.
 
 . "${0%/*}/../lib.sh"
+. "$srcdir/tests/layout.sh"
 
 mkimg fresh 48M
 "$TOOLS/fragment" -s 3 -f 300 -p 60 fresh
@@ -29,22 +30,12 @@ json()
 	assert_eq "$status" "$(error_status)" "error in the object of: $*"
 }
 
-# member NAME and member OBJECT NAME print a value.
-member()
-{
-	if [ $# = 1 ]; then
-		sed -nE "s/^  \"$1\": (.*[^,]),?\$/\1/p" out
-	else
-		sed -nE "/^  \"$1\": \{/,/^  \}/s/^    \"$2\": (.*[^,]),?\$/\1/p" out
-	fi
-}
-
 error_status()
 {
 	local error
 
-	error=$(member error)
-	if [ "$error" = null ]; then echo 0; else member error status; fi
+	error=$(member out error)
+	if [ "$error" = null ]; then echo 0; else member out error status; fi
 }
 
 # assert_member WANTED NAME...
@@ -53,7 +44,7 @@ assert_member()
 	local want=$1
 
 	shift
-	assert_eq "$want" "$(member "$@")" "$*"
+	assert_eq "$want" "$(member out "$@")" "$*"
 }
 
 # assert_figures OBJECT COLUMN: those of out are those of the table in text.
@@ -145,8 +136,8 @@ assert_figures after 2
 assert_read_cost before 1
 assert_read_cost after 2
 read_cost before | cmp cost.before - || fail "-n reads otherwise than -c"
-assert_grep "^Would move .* ($(member bytes_to_move) bytes) of $(member \
-	files_to_move) files in $(member steps_to_do) step" text
+assert_grep "^Would move .* ($(member out bytes_to_move) bytes) of $(member out \
+	files_to_move) files in $(member out steps_to_do) step" text
 assert_member null bytes_moved
 grep -v '^ *"bytes_read"\|^ *"bytes_written"\|"flushes"' out >plan
 
@@ -158,10 +149,10 @@ json 0 img
 assert_member '"defrag"' action
 assert_figures before 1
 assert_figures after 2
-assert_grep "^Moved .* ($(member bytes_moved) bytes) of $(member \
-	files_to_move) files in $(member steps_done) step" text
-assert_member "$(member bytes_to_move)" bytes_moved
-assert_member "$(member steps_to_do)" steps_done
+assert_grep "^Moved .* ($(member out bytes_moved) bytes) of $(member out \
+	files_to_move) files in $(member out steps_done) step" text
+assert_member "$(member out bytes_to_move)" bytes_moved
+assert_member "$(member out steps_to_do)" steps_done
 assert_member null files_compared
 # The run has done what the plan said, to the last free run.
 sed -nE '/^  "(before|after)"/,/^  \}/p; /_to_(move|do)"/p' plan >planned
@@ -170,7 +161,7 @@ sed -nE '/^  "(before|after)"/,/^  \}/p; /_to_(move|do)"/p' out |
 
 cp fresh img
 json 0 --verify img
-assert_member "$(member files_to_move)" files_compared
+assert_member "$(member out files_to_move)" files_compared
 read_cost after >cost.after
 ! cmp -s cost.before cost.after || fail "reading takes what it took before"
 json 0 -q img
@@ -206,7 +197,7 @@ assert_member '"l\"\ufffd\u000a"' filesystem label
 
 json 8 no-such
 assert_member null filesystem
-assert_grep "^e4offdefrag: $(member error text | sed 's/^"//;s/"$//')$" err
+assert_grep "^e4offdefrag: $(member out error text | sed 's/^"//;s/"$//')$" err
 block=$(debugfs -R "bmap <$ino> 0" fresh 2>/dev/null)
 cp fresh bad
 debugfs -w -R "freeb $block" bad >/dev/null 2>&1

@@ -6,6 +6,7 @@
 # the parts of this test run at the same time.
 
 . "${0%/*}/../lib.sh"
+. "$srcdir/tests/layout.sh"
 
 CLEAN=ff4d4d50
 FSCK=e24d4d50
@@ -198,7 +199,7 @@ fresh_all_the_time()
 
 	cp ../plain img
 	exec 3>lines
-	start_iotrap img IOTRAP_READ_MS=5 IOTRAP_WRITE_MS=20 \
+	start_iotrap img IOTRAP_READ_MS=20 IOTRAP_WRITE_MS=20 \
 		"$E4OFFDEFRAG" --verify -C 3 img
 	exec 3>&-
 	wait_until is_taken img
@@ -222,28 +223,15 @@ fresh_all_the_time()
 	assert_eq $CLEAN "$(sequence img)" "the number after the run"
 }
 
-# is_stopped PROCESS
-is_stopped()
-{
-	grep -q '^State:.*stopped' "/proc/$1/status"
-}
-
-# moves IMAGE: has the run written to anything but the block?
-moves()
-{
-	dumpe2fs -h "$1" >header 2>/dev/null
-	grep -q 'features:.* needs_recovery' header
-}
-
-# Another host takes over in the middle: not one write more, whatever the run
-# is at; the other one's number stays.
+# Another host takes over in the middle, while one write follows the other: not
+# one write more; the other one's number stays.
 taken_over()
 {
 	local pid status=0
 
 	cp ../plain img
-	start_iotrap img IOTRAP_WRITE_MS=100 "$E4OFFDEFRAG" img
-	wait_until moves img
+	start_iotrap img IOTRAP_WRITE_MS=300 "$E4OFFDEFRAG" img
+	wait_until needs_recovery img
 	kill -STOP $pid
 	wait_until is_stopped $pid
 	sleep 1.2
@@ -262,6 +250,37 @@ taken_over()
 	digest img | cmp ../plain.want - || fail "the run changed the files"
 }
 
+# Another host takes over while threads have much to write.  Each of them may
+# begin with one write more before that is seen, and what is not begun is left.
+taken_over_copying()
+{
+	local pid status=0 mmp changed
+
+	mkimg img 192M -b 4096 -O ^metadata_csum -J size=4
+	"$TOOLS/fragment" -s 1 -f 40 -p 30 -m 8192 img
+	tune2fs -O mmp -E mmp_update_interval=3 img >/dev/null
+	mmp=$(debugfs -R dump_mmp img 2>/dev/null |
+		sed -n 's/^block_number: //p')
+	mmp=$((mmp * 4096))
+	exec 3>lines
+	start_iotrap img IOTRAP_WRITE_MS=400 "$E4OFFDEFRAG" -C 3 img
+	exec 3>&-
+	wait_until grep -q '^4 [1-9]' lines
+	kill -STOP $pid
+	wait_until is_stopped $pid
+	sleep 3.2
+	set_sequence img '\x33\0\0\0'
+	cp img before
+	kill -CONT $pid
+	wait $pid || status=$?
+	assert_eq 8 $status "exit status after the take-over"
+	changed=$({ cmp -l before img || :; } | awk '
+		{ m[int($1 / 1048576)] }
+		END { print length(m) }')
+	[ "$changed" -le 16 ] ||
+		fail "wrote to $changed MiB of what is another's"
+}
+
 # The same while it is stopped for nothing.
 stopped()
 {
@@ -269,7 +288,7 @@ stopped()
 
 	cp ../plain img
 	start_iotrap img IOTRAP_WRITE_MS=50 "$E4OFFDEFRAG" img
-	wait_until moves img
+	wait_until needs_recovery img
 	kill -TSTP $pid
 	wait_until is_stopped $pid
 	sleep 2
@@ -302,7 +321,7 @@ killed_halfway()
 
 	cp ../plain img
 	assert_exit 137 iotrap img IOTRAP_KILL=12 "$E4OFFDEFRAG" img
-	moves img || fail "not in the middle"
+	needs_recovery img || fail "not in the middle"
 	cp img before
 	status=0
 	e2fsck -p img >out 2>&1 || status=$?
@@ -324,23 +343,9 @@ killed_halfway()
 
 parts="whole_run looking shifted in_use cancelled stale damaged killed"
 if why=$(skip_without_iotrap); then
-	parts="$parts fresh_all_the_time taken_over stopped unreadable"
-	parts="$parts killed_halfway"
+	parts="$parts fresh_all_the_time taken_over taken_over_copying"
+	parts="$parts stopped unreadable killed_halfway"
 else
 	echo "not tried, what needs a slow or failing device: $why"
 fi
-pids=
-for part in $parts; do
-	mkdir $part
-	(
-		trap 'kill -KILL $(jobs -p) 2>/dev/null || :' EXIT
-		cd $part
-		$part
-	) &
-	pids="$pids $!"
-done
-failed=
-for pid in $pids; do
-	wait "$pid" || failed=yes
-done
-[ -z "$failed" ] || fail "not all parts have passed"
+in_parallel $parts

@@ -9,8 +9,9 @@
 printf %0200d 1 >text # too long to be within an inode
 
 # make MKE2FS-OPTION...
-# Directories that may be within inodes, of one block, and of more blocks with long names; the bytes of
-# some are above 127. A directory with an index is made by e2fsck -D.
+# Directories that may be within inodes, of one block, and of more blocks with
+# long names; the bytes of some are above 127. A directory with an index is made
+# by e2fsck -D.
 make()
 {
 	local dir n
@@ -34,6 +35,34 @@ make()
 	} >commands
 	debugfs -w -f commands img >/dev/null 2>debugfs.err
 	[ "$(wc -l <debugfs.err)" = 1 ] || fail "$(cat debugfs.err)"
+}
+
+# Directories with names that are folded; as the directories, so that they are
+# empty first. Those that cannot be folded are in one of one block only: e2fsck
+# 1.47 has no hash of these.
+make_folded()
+{
+	local n
+
+	mkimg img 16M -b 1024 -N 512 -O casefold
+	fsdebug img "mkdir few" "mkdir many" \
+		"set_inode_field few flags 0x40080000" \
+		"set_inode_field many flags 0x40080000" >/dev/null
+	for n in {1..9}; do
+		printf 'write text few/%b%d\n' '\303\204' $n '\303\377' $n
+	done >commands
+	for n in {10..30}; do
+		printf 'write text many/%b-%d\n' \
+			'\303\204-Stra\303\237e' $n \
+			'A\314\210-e\314\201' $n \
+			'\316\221\316\222\316\223\316\243\317\202' $n \
+			'soft\302\255hyphen\342\200\213' $n \
+			'\304\260I\304\261i' $n \
+			'\352\260\200\355\225\234' $n \
+			'\357\274\241\357\274\242' $n \
+			'\360\220\220\200\360\220\220\201' $n
+	done >>commands
+	fsdebug img "$(cat commands)" >/dev/null
 }
 
 # check WHAT WANTED
@@ -74,6 +103,8 @@ no-index 219803381 369
 inline 3099120017 366
 batches 2706735743 4929
 indexed-before-tea 1330093769 369
+folded-linear 1949140766 669
+folded-indexed 1573382052 669
 END
 
 for hash in legacy half_md4 tea; do
@@ -107,3 +138,32 @@ make -b 1024
 e2fsck -fyD img >/dev/null 2>&1 || :
 tune2fs -E hash_alg=tea img >/dev/null
 check indexed-before-tea
+
+# Folded names; what a kernel (6.12) with CONFIG_UNICODE has listed.
+make_folded
+check folded-linear
+e2fsck -fyD img >/dev/null 2>&1 || :
+check folded-indexed
+
+# Folded and encrypted: each entry holds its hash, behind its name. Here these
+# are the last eight bytes of longer names, which are cut off.
+mkimg img 1M -b 1024 -N 64 -O casefold,encrypt,^metadata_csum,^has_journal
+fsdebug img "mkdir both" >/dev/null
+for n in {1..9}; do
+	echo "write text both/sixteen-bytes--${n}12345678"
+done >commands
+fsdebug img "$(cat commands)" >/dev/null
+fsdebug img "set_inode_field both flags 0x40080800" >/dev/null
+at=$(($(debugfs -R "bmap both 0" img 2>/dev/null) * 1024 + 24))
+: >hashes
+for n in {1..9}; do
+	major=$((n * 5 % 9 / 2)) minor=$((9 - n * 5 % 9))
+	poke img $((at + 6)) "\\x10"
+	poke img $((at + 24)) "\\0\\0\\0\\x$major\\0\\0\\0\\x$minor"
+	at=$((at + 32))
+	echo "$major $minor $((12 + n))" >>hashes
+done
+"$TOOLS/names" img | sed '/^2$/d; /^11$/d' >order
+echo 12 >wanted
+sort -n hashes | cut -d ' ' -f 3 >>wanted
+cmp wanted order || fail "not in the order of the hashes in the entries"

@@ -4,12 +4,7 @@
 # bytes and another run goes on, --good-run lets long runs stay.
 
 . "${0%/*}/../lib.sh"
-
-# A number of the JSON report in run.json: the last one of that name.
-member()
-{
-	sed -n "s/.*\"$1\": \([0-9]*\),*$/\1/p" run.json | tail -1
-}
+. "$srcdir/tests/layout.sh"
 
 run()
 {
@@ -32,17 +27,17 @@ sum=$("$TOOLS/imgsum" made.img | sha256sum)
 cp made.img copy.img
 run --compact copy.img
 check copy.img --compact
-end=$(member largest_free_run)
-[ "$end" -gt $(($(member free_bytes) / 2)) ] ||
+end=$(member run.json after largest_free_run)
+[ "$end" -gt $(($(member run.json after free_bytes) / 2)) ] ||
 	fail "--compact leaves free runs of $end bytes at most"
-end=$(member data_end)
+end=$(member run.json after data_end)
 "$TOOLS/imglayout" -b copy.img | sort -n >places
 [ "$end" -ge $((($(tail -n 1 places) + 1) * 1024)) ] ||
 	fail "there is data behind the end of data, $end"
-[ "$end" -lt "$(sed -n 's/.*"data_end": \([0-9]*\).*/\1/p' run.json | head -n 1)" ] ||
+[ "$end" -lt "$(member run.json before data_end)" ] ||
 	fail "--compact does not bring the end of data forward"
 run --compact copy.img
-assert_eq 0 "$(member bytes_to_move)" "a second --compact moves something"
+assert_eq 0 "$(member run.json bytes_to_move)" "a second --compact moves something"
 resize2fs -f copy.img $((end / 1024)) >resize 2>&1 || { cat resize; fail resize2fs; }
 "$TOOLS/imglayout" -b copy.img | sort -n | cmp places - || # inodes move, too
 	fail "resize2fs to the end of data has moved blocks"
@@ -50,11 +45,11 @@ e2fsck -fn copy.img >fsck 2>&1 || { cat fsck; fail "resize2fs: not clean"; }
 
 cp made.img copy.img
 run -n copy.img
-all=$(member bytes_to_move)
+all=$(member run.json bytes_to_move)
 rounds=0
 while :; do
 	run --max-write=$((all / 4)) copy.img
-	moved=$(member bytes_moved)
+	moved=$(member run.json bytes_moved)
 	[ "$moved" -le $((all / 4)) ] || fail "--max-write: $moved moved"
 	[ "$moved" -gt 0 ] || break
 	rounds=$((rounds + 1))
@@ -65,8 +60,8 @@ check copy.img --max-write
 
 cp made.img copy.img
 run --good-run=1K copy.img
-assert_eq 0 "$(member bytes_moved)" "--good-run=1K moves something"
+assert_eq 0 "$(member run.json bytes_moved)" "--good-run=1K moves something"
 grep -q '"in long runs already"' run.json || fail "no reason is given"
 run --perfect copy.img
-[ "$(member bytes_moved)" -gt 0 ] || fail "--perfect moves nothing"
+[ "$(member run.json bytes_moved)" -gt 0 ] || fail "--perfect moves nothing"
 check copy.img --perfect

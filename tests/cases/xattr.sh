@@ -55,9 +55,7 @@ whole_run()
 	assert_quiet img
 	image_view img >after
 	assert_same before after "what is in the image"
-	sed -n '/^  "after"/,/^  }/p' plan.json >predicted
-	sed -n '/^  "after"/,/^  }/p' run.json >reached
-	assert_same predicted reached "-n and what was reached"
+	assert_foretold
 
 	# Attribute blocks are neither files nor data.
 	files=$(image_view img | sed -nE 's/^(2|[0-9]{2,}) .*/stat <\1>/p' |

@@ -38,7 +38,7 @@ most=$((writes / steps * 3))
 late()
 {
 	local status=$1 late phase
-	read -r _ _ late <iotrap.log
+	read -r _ _ late _ <iotrap.log
 
 	if [ "$status" = 0 ]; then
 		# the last thing that is read was read already

@@ -16,18 +16,6 @@ cp fresh alone
 assert_exit 0 "$E4OFFDEFRAG" alone
 mkdir mnt
 
-# attach FILE leaves the name in $loop.
-attach()
-{
-	loop=$(losetup -f --show "$1")
-}
-
-detach()
-{
-	losetup -d "$1"
-	wait_until not_attached "$1"
-}
-
 # A tool that is refused changes nothing and says so.
 # refuses PATTERN COMMAND...
 refuses()
@@ -76,7 +64,7 @@ if command -v qemu-io >/dev/null; then
 	refuses "lock" qemu-io -f raw -c length img
 fi
 allowed=
-loop=$(losetup -f --show img) && allowed="$allowed losetup"
+attach img && allowed="$allowed losetup"
 detach "$loop"
 mount -o loop,ro,noload img mnt && allowed="$allowed mount"
 unmount mnt

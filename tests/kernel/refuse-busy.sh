@@ -24,23 +24,6 @@ refused()
 	done
 }
 
-# attach ARGUMENT... leaves the name in $loop.
-attach()
-{
-	loop=$(losetup -f --show "$@")
-}
-
-detach()
-{
-	losetup -d "$1"
-	wait_until is_detached "$1"
-}
-
-is_detached()
-{
-	! losetup "$1" >/dev/null 2>&1
-}
-
 # as_nobody COMMAND...
 as_nobody()
 {
@@ -72,7 +55,7 @@ for option in ro rw; do
 	umount mnt
 	refused "is mounted on .*/other; unmount it" "$loop"
 	umount other
-	wait_until is_detached "$loop"
+	wait_until not_attached "$loop"
 	cp fresh img
 done
 

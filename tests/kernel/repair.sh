@@ -59,9 +59,9 @@ run e2fsck -p" img $mode
 	} >shifted
 	assert_refused 8 "journal .*offset; .*losetup -o" \
 		"shifted?offset=1048576" -p
-	loop=$(losetup -f --show -o 1048576 shifted)
+	attach -o 1048576 shifted
 	assert_exit 0 "$E4OFFDEFRAG" -p "$loop"
-	losetup -d "$loop"
+	detach "$loop"
 	tail -c +1048577 shifted >other
 	assert_clean other
 	view other | diff want - || fail "$features: other files after -p"

@@ -13,7 +13,8 @@
  *	IOTRAP_READ_MS	each read takes so long
  *	IOTRAP_WRITE_MS	each write takes so long
  *	IOTRAP_LOG	a file for one line at the end: reads, writes + flushes,
- *			what of both came after SIGTERM
+ *			what of both came after SIGTERM, and the advice on how
+ *			the file is read that was given last (POSIX_FADV_)
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -29,6 +30,7 @@
 /* Of the file, flushes among the latter, by all threads. */
 static unsigned long reads, writes;
 static unsigned long all, late; /* of both; those after SIGTERM */
+static int advice = POSIX_FADV_NORMAL;
 
 static unsigned long number(const char *name)
 {
@@ -155,6 +157,18 @@ int fdatasync(int fd)
 	return real(fd);
 }
 
+int posix_fadvise(int fd, off_t at, off_t bytes, int how)
+{
+	int (*real)(int fd, off_t at, off_t bytes, int how);
+
+	next("posix_fadvise", &real);
+	if (is_target(fd) &&
+	    (how == POSIX_FADV_NORMAL || how == POSIX_FADV_RANDOM ||
+	     how == POSIX_FADV_SEQUENTIAL))
+		advice = how;
+	return real(fd, at, bytes, how);
+}
+
 /* Also where the file was never touched: so a test sees that this is loaded. */
 __attribute__((destructor)) static void tell(void)
 {
@@ -163,6 +177,6 @@ __attribute__((destructor)) static void tell(void)
 
 	if (!f)
 		return;
-	fprintf(f, "%lu %lu %lu\n", reads, writes, late);
+	fprintf(f, "%lu %lu %lu %d\n", reads, writes, late, advice);
 	fclose(f);
 }

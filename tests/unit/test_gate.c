@@ -537,16 +537,56 @@ static void watched(void **state)
 	assert_int_equal(b->watched, 7);
 }
 
+/* Also while many are waited for. */
+static void watched_at_the_end(void **state)
+{
+	struct bench *b = *state;
+	void *buf = NULL;
+	struct e4df_transfer t = { .is_write = 0 };
+
+	assert_int_equal(posix_memalign(&buf, 4096, 4096), 0);
+	memset(buf, 0x67, 4096);
+	t.buf = buf;
+	e4df_gate_set_watch(b->gate, watch, b);
+	e4df_gate_grant(b->gate, &grant, "the test");
+	assert_int_equal(e4df_gate_hire(b->gate, 4096), 0);
+	assert_int_equal(e4df_gate_start_write(b->gate, 10, 1, &t), 0);
+	assert_int_equal(b->watched, 1);
+	assert_int_equal(e4df_gate_finish(b->gate, &t), 0);
+	assert_int_equal(b->watched, 2);
+	memcpy(b->want + OFFSET + 10 * BS, buf, BS);
+	for (int i = 0; i < 2; i++) {
+		b->watch_code = 0;
+		assert_int_equal(i ? e4df_gate_start_read(b->gate, 10, 1, &t) :
+				     e4df_gate_start_write(b->gate, 10, 1, &t),
+				 0);
+		b->watch_code = EBUSY;
+		assert_int_equal(e4df_gate_finish(b->gate, &t), EBUSY);
+	}
+	assert_int_equal(b->watched, 6);
+	e4df_gate_dismiss(b->gate);
+	e4df_gate_set_watch(b->gate, NULL, NULL);
+	free(buf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(only_the_grant),   BENCH_TEST(bytes_too),
-		BENCH_TEST(no_way_around),    BENCH_TEST(reads),
-		BENCH_TEST(prefetches),	      BENCH_TEST(short_reads),
-		BENCH_TEST(tapped_reads),     BENCH_TEST(failed_write),
-		BENCH_TEST(failed_flush),     BENCH_TEST(real_errors),
-		BENCH_TEST(options),	      BENCH_TEST(unreadable_data),
-		BENCH_TEST(readable_at_last), BENCH_TEST(watched),
+		BENCH_TEST(only_the_grant),
+		BENCH_TEST(bytes_too),
+		BENCH_TEST(no_way_around),
+		BENCH_TEST(reads),
+		BENCH_TEST(prefetches),
+		BENCH_TEST(short_reads),
+		BENCH_TEST(tapped_reads),
+		BENCH_TEST(failed_write),
+		BENCH_TEST(failed_flush),
+		BENCH_TEST(real_errors),
+		BENCH_TEST(options),
+		BENCH_TEST(unreadable_data),
+		BENCH_TEST(readable_at_last),
+		BENCH_TEST(watched),
+		BENCH_TEST(watched_at_the_end),
 		BENCH_TEST(saves_first),
 	};
 
