@@ -261,9 +261,8 @@ static __u64 count_excess(const struct batcher *b)
 	return sum;
 }
 
-/* Takes over the pass's batches, and brings the map to where they lead. */
-static errcode_t keep_pass(struct e4df_plan *plan, struct batcher *b,
-			   struct e4df_map *map)
+errcode_t plan_keep(struct e4df_plan *plan, struct batcher *b,
+		    struct e4df_map *map)
 {
 	errcode_t err = e4df_grow(&plan->batches, &plan->alloc,
 				  plan->count + b->batch_count,
@@ -326,7 +325,7 @@ static errcode_t try_pass(struct e4df_plan *plan, struct e4df_map *map,
 	*is_better = !err && !*is_harmful && before &&
 		     count_excess(&p.batcher) < before;
 	if (*is_better)
-		err = keep_pass(plan, &p.batcher, map);
+		err = plan_keep(plan, &p.batcher, map);
 	batcher_release(&p.batcher);
 	free(p.waiting);
 	free(p.order);
@@ -411,7 +410,7 @@ static errcode_t tree_pass(struct e4df_plan *plan, struct e4df_map *map,
 	}
 	*is_better = !err && b.batch_count;
 	if (*is_better)
-		err = keep_pass(plan, &b, map);
+		err = plan_keep(plan, &b, map);
 	batcher_release(&b);
 	return err;
 }
@@ -462,7 +461,7 @@ static errcode_t try_layout(struct e4df_plan *plan, struct e4df_map *map,
 	*is_better = !err && b.batch_count &&
 		     layout_is_better(&b, &after, &before);
 	if (*is_better)
-		err = keep_pass(plan, &b, map);
+		err = plan_keep(plan, &b, map);
 out:
 	target_release(&target);
 	batcher_release(&b);
@@ -530,7 +529,7 @@ static errcode_t order_pass(struct e4df_plan *plan, struct e4df_map *map,
 	*is_reached = !err && is_done;
 	*is_better = *is_reached && b.batch_count;
 	if (*is_better)
-		err = keep_pass(plan, &b, map);
+		err = plan_keep(plan, &b, map);
 	target_release(&target);
 	batcher_release(&b);
 	return err || !is_done ? err : pin_listed(map, policy);
@@ -622,6 +621,9 @@ errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
 	struct e4df_plan *plan = calloc(1, sizeof(*plan));
 	struct e4df_policy units = *policy;
 	struct e4df_map *copy = NULL;
+	struct gathered gathered = {
+		.most = e4df_map_free_blocks(map)->count,
+	};
 	int is_over = 0;
 	int is_ordered = policy->goal != E4DF_DEFRAG || !policy->order_listed;
 	unsigned int bits;
@@ -648,6 +650,9 @@ errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
 		/* in another order there may be room for the list */
 		if (!is_ordered && plan->count > count)
 			is_over = 0;
+		if (!err && is_over)
+			err = gather_pass(plan, copy, &units, &gathered,
+					  &is_over);
 	}
 	e4df_map_free(copy);
 	if (err)

@@ -9,6 +9,7 @@
  *	plan_dense.c	positions in a file, without its holes
  *	plan_choose.c	choosing a place for a file
  *	plan_window.c	clearing it and moving in
+ *	plan_gather.c	fewer free runs with few moves
  *	plan_xattr.c	what moving an xattr block takes
  *	plan_layout.h	target layouts, and getting there
  *	plan.c		passes of all kinds, until none is better
@@ -127,6 +128,9 @@ errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
 void plan_set_limited(struct e4df_plan *plan);
 /* Is the inode to be improved? */
 int plan_is_wanted(const struct e4df_policy *policy, __u32 inode);
+/* Takes over a pass's batches, and brings the map to where they lead. */
+errcode_t plan_keep(struct e4df_plan *plan, struct batcher *b,
+		    struct e4df_map *map);
 /* Forgets all batches but the first so many. */
 void plan_drop(struct e4df_plan *plan, size_t count);
 
@@ -324,6 +328,23 @@ errcode_t window_abandon(struct batcher *b, const struct place *place);
 /* Moves the file into a place that is free or reserved for it. */
 errcode_t window_settle(struct batcher *b, __u32 inode,
 			const struct place *place);
+
+/* plan_gather.c */
+struct gathered {
+	size_t most;	    /* free runs that there may be in the end */
+	size_t batches;	    /* of the plan, when it was last looked at */
+	blk64_t blocks;	    /* moved for that */
+	unsigned int times; /* that it was done */
+};
+/*
+ * For E4DF_DEFRAG, when no pass is better any more: moves small runs of files,
+ * each as a whole, until there are no more free runs than there may be.  It
+ * counts only if there are fewer than before, and no file has more runs by it.
+ * It can give others room, so unless *is_over the passes are to follow again.
+ */
+errcode_t gather_pass(struct e4df_plan *plan, struct e4df_map *map,
+		      const struct e4df_policy *policy,
+		      struct gathered *gathered, int *is_over);
 
 /* plan_whole.c */
 /* The runs that a file is to have; 1 if none of those that it has is long. */
