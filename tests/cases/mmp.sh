@@ -242,7 +242,7 @@ taken_over()
 	local pid status=0
 
 	cp ../plain img
-	start_iotrap img IOTRAP_WRITE_MS=100 "$E4OFFDEFRAG" img
+	start_iotrap img IOTRAP_WRITE_MS=250 "$E4OFFDEFRAG" img
 	wait_until moves img
 	kill -STOP $pid
 	wait_until is_stopped $pid
@@ -268,7 +268,7 @@ stopped()
 	local pid
 
 	cp ../plain img
-	start_iotrap img IOTRAP_WRITE_MS=50 "$E4OFFDEFRAG" img
+	start_iotrap img IOTRAP_WRITE_MS=250 "$E4OFFDEFRAG" img
 	wait_until moves img
 	kill -TSTP $pid
 	wait_until is_stopped $pid
