@@ -272,28 +272,49 @@ static void shrink(struct file *f)
 	f->alloc = (__u32)count;
 }
 
+/*
+ * Files that are whole get theirs first: they are to be close behind the data,
+ * where it is free.  Those of others will move again.
+ */
+static errcode_t take_trees(struct batcher *b)
+{
+	errcode_t err = 0;
+
+	for (int is_rest = 0; is_rest < 2; is_rest++)
+		for (size_t i = 0; i < b->dirty_count && !err; i++) {
+			const struct dirty *d = &b->dirty[i];
+
+			if (is_unchanged(&b->files[d->inode], d) ||
+			    batcher_is_ideal(b, d->inode) == is_rest)
+				continue;
+			err = take_tree(b, d->inode);
+		}
+	return err;
+}
+
 errcode_t build_batch(struct batcher *b, struct e4df_batch *ret)
 {
 	struct builder w = { .move_alloc = 0 };
-	errcode_t err = 0;
+	errcode_t err;
 
 	qsort(b->dirty, b->dirty_count, sizeof(*b->dirty), compare_dirty);
 	w.batch.changes = calloc(b->dirty_count, sizeof(*w.batch.changes));
 	if (!w.batch.changes)
 		return ENOMEM;
+	for (size_t i = 0; i < b->dirty_count; i++) {
+		widen(&b->dirty[i]);
+		normalize(&b->files[b->dirty[i].inode], &b->dirty[i]);
+	}
+	err = take_trees(b);
 	for (size_t i = 0; i < b->dirty_count && !err; i++) {
 		struct dirty *d = &b->dirty[i];
 		struct file *f = &b->files[d->inode];
 
-		widen(d);
-		normalize(f, d);
 		if (is_unchanged(f, d)) {
 			revert(f, d);
 			continue;
 		}
-		err = take_tree(b, d->inode);
-		if (!err)
-			err = release_tree(b, d);
+		err = release_tree(b, d);
 		if (!err)
 			err = add_change(b, &w, d);
 		if (!err)

@@ -287,7 +287,7 @@ stopped()
 	local pid
 
 	cp ../plain img
-	start_iotrap img IOTRAP_WRITE_MS=50 "$E4OFFDEFRAG" img
+	start_iotrap img IOTRAP_WRITE_MS=250 "$E4OFFDEFRAG" img
 	wait_until needs_recovery img
 	kill -TSTP $pid
 	wait_until is_stopped $pid

@@ -120,12 +120,37 @@ static unsigned int count_open(const struct e4df_map *map)
 	return count;
 }
 
+/* Of many plans together. */
+struct effort {
+	blk64_t copied;
+	size_t batches, changes;
+};
+
+static void add_effort(const struct maps_recipe *recipe,
+		       const struct e4df_policy *policy, unsigned int seed,
+		       struct effort *sum)
+{
+	struct prng rng = { prng_mix(seed) };
+	struct e4df_map *map = maps_random(&rng, recipe);
+	struct e4df_plan *plan;
+
+	assert_int_equal(e4df_plan_build(map, policy, &plan), 0);
+	sum->copied += e4df_plan_copy_blocks(plan);
+	sum->batches += e4df_plan_count(plan);
+	for (size_t i = 0; i < e4df_plan_count(plan); i++)
+		sum->changes += e4df_plan_batch(plan, i)->change_count;
+	e4df_plan_free(plan);
+	e4df_map_free(map);
+}
+
 /*
  * Mapping blocks are chosen when a batch closes; those that came to another
- * one's hole do not stay there.
+ * one's hole do not stay there.  They are few, or there were more batches.
  */
 static void trees_settle(void **state)
 {
+	struct effort sum = { .copied = 0 };
+
 	(void)state;
 	for (unsigned int seed = 0; seed < 60; seed++) {
 		struct prng rng = { prng_mix(seed) };
@@ -148,7 +173,9 @@ static void trees_settle(void **state)
 				 count_open(after));
 		e4df_map_free(map);
 		e4df_map_free(after);
+		add_effort(&recipe, &policy, seed, &sum);
 	}
+	assert_in_range(sum.batches, 1, 530);
 }
 
 /*
@@ -321,6 +348,41 @@ static void large_stay(void **state)
 	e4df_map_free(after);
 }
 
+/*
+ * How much moves twice, how often an inode changes, and in how many steps, is
+ * a matter of degree: what was reached, and some spare.
+ */
+static void little_effort(void **state)
+{
+	static const struct {
+		uint32_t file_blocks; /* of the largest */
+		struct effort most;
+	} cases[] = {
+		{ 100, { 225000, 280, 30000 } },
+		{ 3000, { 291000, 382, 2012 } },
+		{ 10000, { 175000, 215, 730 } },
+	};
+	const struct e4df_policy policy = { .batch_blocks = 2000,
+					    .log_blocks = 1000 };
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct maps_recipe recipe = {
+			.blocks = 20000,
+			.free_percent = 30,
+			.file_blocks = cases[i].file_blocks,
+			.scattered = 100,
+		};
+		struct effort sum = { .copied = 0 };
+
+		for (unsigned int seed = 0; seed < 20; seed++)
+			add_effort(&recipe, &policy, seed, &sum);
+		assert_in_range(sum.copied, 1, cases[i].most.copied);
+		assert_in_range(sum.batches, 1, cases[i].most.batches);
+		assert_in_range(sum.changes, 1, cases[i].most.changes);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +391,7 @@ int main(void)
 		cmocka_unit_test(little_changed),
 		cmocka_unit_test(ends_near),
 		cmocka_unit_test(large_stay),
+		cmocka_unit_test(little_effort),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

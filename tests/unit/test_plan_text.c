@@ -110,7 +110,7 @@ static void check_text(blk64_t blocks, const struct e4df_range *fixed,
 	check_map(maps_drawn(blocks, fixed, fixed_count, files), &policy, want);
 }
 
-/* Two files in turns: a piece of one goes to the end, and comes back. */
+/* Two files in turns: a piece of each goes to the end, and comes back. */
 static void interleaved(void **state)
 {
 	static const struct e4df_range fixed[] = { { 0, 10 } };
@@ -122,21 +122,51 @@ static void interleaved(void **state)
 
 	(void)state;
 	check_text(40, fixed, 1, files,
-		   "batch 1, copies 4\n"
+		   "batch 1, copies 8\n"
+		   "  12: 0+4@10 4+4@32\n"
 		   "  13: 0+4@36 4+4@22\n"
+		   "  move 18+4 to 32\n"
 		   "  move 14+4 to 36\n"
-		   "  takes 36+4\n"
-		   "  gives 14+4\n"
-		   "batch 2, copies 4\n"
+		   "  takes 32+8\n"
+		   "  gives 14+8\n"
+		   "batch 2, copies 8\n"
 		   "  12: 0+8@10\n"
-		   "  move 18+4 to 14\n"
-		   "  takes 14+4\n"
-		   "  gives 18+4\n"
-		   "batch 3, copies 4\n"
 		   "  13: 0+8@18\n"
+		   "  move 32+4 to 14\n"
 		   "  move 36+4 to 18\n"
+		   "  takes 14+8\n"
+		   "  gives 32+8\n");
+}
+
+/*
+ * A piece of one file is in the way of another one, and goes to its place;
+ * with it goes the file's last piece, which is in nobody's way.
+ */
+static void along(void **state)
+{
+	static const struct e4df_range fixed[] = { { 0, 10 } };
+	static const struct maps_file files[] = {
+		{ 12, E4DF_MOVABLE, 2, { { 10, 0, 0, 8 }, { 22, 0, 8, 4 } } },
+		{ 13,
+		  E4DF_MOVABLE,
+		  3,
+		  { { 18, 0, 0, 4 }, { 40, 0, 4, 8 }, { 60, 0, 12, 2 } } },
+		{ .count = 0 },
+	};
+
+	(void)state;
+	check_text(80, fixed, 1, files,
+		   "batch 1, copies 6\n"
+		   "  13: 0+14@36\n"
+		   "  move 18+4 to 36\n"
+		   "  move 60+2 to 48\n"
+		   "  takes 36+4 48+2\n"
+		   "  gives 18+4 60+2\n"
+		   "batch 2, copies 4\n"
+		   "  12: 0+12@10\n"
+		   "  move 22+4 to 18\n"
 		   "  takes 18+4\n"
-		   "  gives 36+4\n");
+		   "  gives 22+4\n");
 }
 
 /*
@@ -311,6 +341,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(interleaved),
+		cmocka_unit_test(along),
 		cmocka_unit_test(unwritten),
 		cmocka_unit_test(cleared),
 		cmocka_unit_test(pushed),
