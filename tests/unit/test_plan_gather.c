@@ -22,9 +22,9 @@ static struct e4df_map *draw(blk64_t small, blk64_t torn, enum e4df_why why)
 {
 	static const struct e4df_range fixed[] = { { 0, 10 } };
 	struct maps_file files[] = {
-		[LARGE] = { 12, E4DF_WHY_IMMUTABLE, 3 },
-		[TORN] = { 13, E4DF_MOVABLE, 6 },
-		[SMALL] = { 14, why, 1 },
+		[LARGE] = { .ino = 12, .why = E4DF_WHY_IMMUTABLE, .count = 3 },
+		[TORN] = { .ino = 13, .count = 6 },
+		[SMALL] = { .ino = 14, .why = why, .count = 1 },
 		{ .count = 0 },
 	};
 	blk64_t second = small == 71 ? torn : small;
