@@ -28,7 +28,7 @@ damaged()
 
 	# Some errors do not show in the status that -n gives.
 	e2fsck -fn img >fsck.out 2>&1 || got=$?
-	[ $got -ge 4 ] || grep -q ' Fix? no\|^Fix? no' fsck.out ||
+	[ $got -ge 4 ] || grep -q 'Fix? no\|^Clear? no' fsck.out ||
 		{ cat fsck.out >&2; fail "e2fsck finds nothing wrong with: $1"; }
 	assert_unchanged img in_all_modes "$1"
 	count=$((count + 1))
@@ -205,6 +205,10 @@ check_common()
 	set_group inode_bitmap "$(look stats | sed -nE \
 		's/.*block bitmap at ([0-9]+).*/\1/p' | sed 1q)"
 	damaged "blocks of metadata that are claimed twice: 1"
+	# What would not be replayed after a power cut.
+	change "sif <8> mode 040600"
+	damaged "img: the journal inode is damaged"
+
 	change "sif <7> block[DIND] 99999"
 	damaged "inode 7, block 99999: block number out of range"
 
@@ -256,6 +260,9 @@ check_extents()
 	damaged "inode $a: invalid extent 0: logical 4294967280"
 	change "sif hole block[6] 3"
 	damaged "inode $(inode_of hole): invalid extent 1: logical 3"
+	change "sif <8> size 99999999"
+	damaged "img: the journal inode is damaged"
+
 	change "sif a block[0] 0x0001f30b"
 	damaged "inode $a: invalid extent tree header"
 	change "sif a block[0] 0x0005f30a"
