@@ -16,7 +16,7 @@
 #
 #	FUZZ_SEEDS	the number of seeds, or FIRST-LAST, or one as N-N
 #	FUZZ_JOBS	seeds at a time (one for each processor)
-#	FUZZ_KEEP	where to keep what fails, by seed
+#	FUZZ_KEEP	where to keep what fails, by seed; a seed alone, always
 #	FUZZ_VERBOSE	if set: say for each seed what came of it
 
 : "${FUZZ_SEEDS:=200}" "${FUZZ_JOBS:=$(nproc)}" "${FUZZ_VERBOSE:=}"
@@ -79,12 +79,16 @@ bad()
 	echo "seed $seed: $base $mode: $*"
 	sed 's/^/  /' what
 	echo "  again: make fuzz FUZZ_SEEDS=$seed-$seed"
-	if [ "$keep" ]; then
-		mkdir -p "$keep/$seed"
-		cp -f damaged img what ./*.err ./*.out "$keep/$seed/" || :
-	fi
+	keep
 	: >"$tmp/failed"
 	return 1
+}
+
+keep()
+{
+	[ "$keep" ] || return 0
+	mkdir -p "$keep/$seed"
+	cp -f damaged img what ./*.err ./*.out "$keep/$seed/"
 }
 
 # run NAME OPTION...: on img; leaves the exit status in $got.
@@ -122,13 +126,15 @@ contents()
 
 # What e2fsck finds nothing wrong with, because it does not look: the depth of a
 # mapping block, which the kernel wants right; the attributes of reserved
-# inodes; bad blocks among the metadata, with clusters.
+# inodes; bad blocks among the metadata, with clusters; a journal in indirect
+# blocks whose inode is larger.
 is_known_refusal()
 {
 	[ $got = 8 ] || head -n 1 run.err | grep -q \
 		-e 'invalid extent tree header' \
 		-e 'inode [1-9], .*xattr block' \
-		-e 'claimed twice, also by inode 1$'
+		-e 'claimed twice, also by inode 1$' \
+		-e 'the journal inode is damaged'
 }
 
 judge_refusal()
@@ -144,7 +150,7 @@ judge_run()
 	contents damaged >damaged.sum
 	contents img >img.sum
 	# with --convert-extents the flag is another one
-	if [ "$mode" = --convert-extents ]; then
+	if [[ $mode == *--convert-extents ]]; then
 		sed -i 's/ flags=[0-9a-f]*//' ./*.sum
 	fi
 	diff damaged.sum img.sum >sum.out || [ $? = 1 ]
@@ -189,6 +195,7 @@ try_seed()
 	else
 		judge_refusal || return 0
 	fi
+	[ $first != $last ] || keep
 	if [ "$FUZZ_VERBOSE" ]; then
 		echo "seed $seed: $base $mode: $result: $(tail -n 1 run.err)"
 		[ "$got" != 0 ] || awk '/\? no *$/ {

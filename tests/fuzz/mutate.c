@@ -6,9 +6,10 @@
  * flip, fields get values from the edges of what is allowed, fields and whole
  * blocks come to others of their kind.  Then, mostly, the checksums are made
  * right (seal.c), so that not they alone tell.  The same seed on the same image
- * gives the same bytes.  Says on stdout what it has changed.
+ * gives the same bytes.  Says on stdout what it has changed.  With -f it is no
+ * file system, but an undo file, or any other.
  *
- * cc -o mutate mutate.c survey.c seal.c -lext2fs -lcom_err
+ * cc -o mutate mutate.c survey.c files.c seal.c -lext2fs -lcom_err
  */
 #include "mutate.h"
 
@@ -36,6 +37,9 @@ static const struct {
 	[XATTR] = { "xattr block", 8, 80 },
 	[JOURNAL] = { "journal superblock", 4, 0x60 },
 	[INTERNAL] = { "internal block", 5, 256 },
+	[UNDO_HEADER] = { "undo header", 20, 80 },
+	[UNDO_KEYS] = { "undo keys", 20, 64 },
+	[BYTES] = { "file", 1, 4096 },
 };
 
 /* Where the fields of an inode are, and how many bytes they have. */
@@ -193,7 +197,6 @@ static void draw_field(const struct image *img, struct prng *rng,
 /* What is at an edge, or the number of something that there is. */
 static uint32_t draw_value(struct image *img, struct prng *rng)
 {
-	struct ext2_super_block *sb = img->fs->super;
 	const uint32_t edges[] = {
 		0,
 		1,
@@ -213,14 +216,12 @@ static uint32_t draw_value(struct image *img, struct prng *rng)
 		0x80000000,
 		0xfffffffe,
 		0xffffffff,
-		sb->s_blocks_count,
-		sb->s_blocks_count - 1,
-		sb->s_first_data_block,
-		sb->s_inodes_count,
-		sb->s_inodes_count + 1,
-		sb->s_blocks_per_group,
-		img->fs->blocksize,
-		img->fs->blocksize - 12,
+		img->blocks,
+		img->blocks - 1,
+		img->inodes,
+		img->inodes + 1,
+		img->block_size,
+		img->block_size - 12,
 		0xf30a,
 		EXT4_EXTENTS_FL,
 	};
@@ -231,9 +232,9 @@ static uint32_t draw_value(struct image *img, struct prng *rng)
 		return edges[i];
 	switch (i % 3) {
 	case 0:
-		return (uint32_t)(draw_part(img, rng)->at / img->fs->blocksize);
+		return (uint32_t)(draw_part(img, rng)->at / img->block_size);
 	case 1:
-		return (uint32_t)prng_below(rng, sb->s_blocks_count);
+		return (uint32_t)prng_below(rng, img->blocks + 1ULL);
 	default:
 		return (uint32_t)prng_next(rng);
 	}
@@ -317,7 +318,28 @@ static void change(struct image *img, struct prng *rng)
 		change_part(img, rng, part);
 }
 
-static void open_image(struct image *img, const char *name)
+static int compare_parts(const void *a, const void *b)
+{
+	const struct part *x = a, *y = b;
+
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	return (x->at > y->at) - (x->at < y->at);
+}
+
+static void sort_parts(struct image *img)
+{
+	size_t i = 0;
+
+	qsort(img->part, img->count, sizeof(*img->part), compare_parts);
+	for (int kind = 0; kind <= KINDS; kind++) {
+		while (i < img->count && (int)img->part[i].kind < kind)
+			i++;
+		img->first[kind] = i;
+	}
+}
+
+static void map_file(struct image *img, const char *name)
 {
 	struct stat st;
 	int fd = open(name, O_RDWR | O_CLOEXEC);
@@ -330,29 +352,50 @@ static void open_image(struct image *img, const char *name)
 	if (img->byte == MAP_FAILED)
 		die("%s: %m", name);
 	close(fd);
-	must(ext2fs_open(name, EXT2_FLAG_64BITS, 0, 0, unix_io_manager,
-			 &img->fs),
+}
+
+static void open_image(struct image *img, const char *name)
+{
+	struct ext2_super_block *sb;
+
+	must(ext2fs_open(name, EXT2_FLAG_64BITS | EXT2_FLAG_JOURNAL_DEV_OK, 0,
+			 0, unix_io_manager, &img->fs),
 	     name);
-	must(ext2fs_read_inode_bitmap(img->fs), name);
+	sb = img->fs->super;
+	if (!ext2fs_has_feature_journal_dev(sb))
+		must(ext2fs_read_inode_bitmap(img->fs), name);
+	img->block_size = img->fs->blocksize;
+	img->blocks = sb->s_blocks_count;
+	img->inodes = sb->s_inodes_count;
+	survey(img);
 }
 
 int main(int argc, char **argv)
 {
 	struct image img = { .part = NULL };
 	struct prng rng = { 1 };
+	bool is_file = false;
 	uint64_t changes;
 	int opt;
 
 	initialize_ext2_error_table();
-	while ((opt = getopt(argc, argv, "s:")) != -1) {
-		if (opt != 's')
+	while ((opt = getopt(argc, argv, "fs:")) != -1) {
+		if (opt == 'f')
+			is_file = true;
+		else if (opt == 's')
+			rng.state =
+				prng_mix(parse_number(optarg, 0, UINT64_MAX));
+		else
 			return EXIT_FAILURE;
-		rng.state = prng_mix(parse_number(optarg, 0, UINT64_MAX));
 	}
 	if (optind != argc - 1)
-		die("usage: mutate [-s seed] IMAGE");
-	open_image(&img, argv[optind]);
-	survey(&img);
+		die("usage: mutate [-f] [-s seed] IMAGE");
+	map_file(&img, argv[optind]);
+	if (is_file)
+		survey_file(&img);
+	else
+		open_image(&img, argv[optind]);
+	sort_parts(&img);
 	changes = 1 + prng_below(&rng, 1 + prng_below(&rng, 4));
 	while (changes--)
 		change(&img, &rng);
@@ -362,6 +405,7 @@ int main(int argc, char **argv)
 	}
 	free(img.part);
 	munmap(img.byte, img.len);
-	ext2fs_free(img.fs);
+	if (img.fs)
+		ext2fs_free(img.fs);
 	return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

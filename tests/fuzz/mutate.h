@@ -25,6 +25,9 @@ enum kind {
 	XATTR,
 	JOURNAL,  /* its superblock */
 	INTERNAL, /* what quota files and orphan files hold; MMP */
+	UNDO_HEADER,
+	UNDO_KEYS,
+	BYTES, /* all of a file that is not known */
 	KINDS,
 };
 
@@ -38,8 +41,10 @@ struct part {
 };
 
 struct image {
-	ext2_filsys fs;	     /* (owned) as it was before any change */
-	unsigned char *byte; /* (owned) a shared map of the file */
+	ext2_filsys fs; /* (owned) as it was before any change; or NULL */
+	uint32_t block_size;
+	uint32_t blocks, inodes; /* their numbers, 0 without fs */
+	unsigned char *byte;	 /* (owned) a shared map of the file */
 	uint64_t len;
 	struct part *part; /* (owned) sorted by kind */
 	size_t count, alloc;
@@ -52,8 +57,14 @@ static inline void must(errcode_t err, const char *what)
 		die("%s: %s", what, error_message(err));
 }
 
+void add_part(struct image *img, const struct part *part);
+
 /* Finds all parts of an image that e2fsck finds nothing wrong with. */
 void survey(struct image *img); /* survey.c */
+
+/* The same of an undo file, or of a file that is not known. */
+void survey_file(struct image *img); /* files.c */
+void seal_undo(struct image *img, const struct part *part);
 
 /* Makes the checksums of what was touched right again. */
 void seal(struct image *img); /* seal.c */

@@ -97,6 +97,10 @@ static void seal_part(struct image *img, const struct part *part)
 		else if (!part->ino)
 			ext2fs_mmp_csum_set(fs, at);
 		break;
+	case UNDO_HEADER:
+	case UNDO_KEYS:
+		seal_undo(img, part);
+		break;
 	default:
 		break;
 	}
@@ -104,7 +108,8 @@ static void seal_part(struct image *img, const struct part *part)
 
 void seal(struct image *img)
 {
-	seal_groups(img);
+	if (img->fs)
+		seal_groups(img);
 	for (size_t i = 0; i < img->count; i++)
 		if (img->part[i].is_touched)
 			seal_part(img, &img->part[i]);

@@ -10,7 +10,7 @@ struct walk {
 	bool is_dir, is_internal, has_extents;
 };
 
-static void add(struct image *img, const struct part *part)
+void add_part(struct image *img, const struct part *part)
 {
 	if (part->at > img->len || part->len > img->len - part->at)
 		die("a part of kind %d is not within the image", part->kind);
@@ -33,7 +33,7 @@ static void add_block(struct image *img, enum kind kind, blk64_t blk,
 		.group = group,
 	};
 
-	add(img, &part);
+	add_part(img, &part);
 }
 
 static void add_group(struct image *img, dgrp_t group)
@@ -50,7 +50,7 @@ static void add_group(struct image *img, dgrp_t group)
 		.group = group,
 	};
 
-	add(img, &desc);
+	add_part(img, &desc);
 	add_block(img, BLOCK_BITMAP, ext2fs_block_bitmap_loc(fs, group), 0,
 		  group);
 	add_block(img, INODE_BITMAP, ext2fs_inode_bitmap_loc(fs, group), 0,
@@ -101,7 +101,7 @@ static void add_inode(struct image *img, ext2_ino_t ino)
 		return;
 	part.at = ext2fs_inode_table_loc(fs, group) * fs->blocksize +
 		  (ino - 1) % each * size;
-	add(img, &part);
+	add_part(img, &part);
 	if (ext2fs_file_acl_block(fs, &inode))
 		add_block(img, XATTR, ext2fs_file_acl_block(fs, &inode), ino,
 			  0);
@@ -116,22 +116,16 @@ static void add_inode(struct image *img, ext2_ino_t ino)
 	     "walking blocks");
 }
 
-static int compare_parts(const void *a, const void *b)
-{
-	const struct part *x = a, *y = b;
-
-	if (x->kind != y->kind)
-		return x->kind < y->kind ? -1 : 1;
-	return (x->at > y->at) - (x->at < y->at);
-}
-
 void survey(struct image *img)
 {
 	const struct part super = { .kind = SUPER, .at = 1024, .len = 1024 };
 	ext2_filsys fs = img->fs;
-	size_t i = 0;
 
-	add(img, &super);
+	add_part(img, &super);
+	if (ext2fs_has_feature_journal_dev(fs->super)) {
+		add_block(img, JOURNAL, 1024 / fs->blocksize + 1, 0, 0);
+		return;
+	}
 	for (dgrp_t g = 0; g < fs->group_desc_count; g++)
 		add_group(img, g);
 	for (ext2_ino_t ino = 1; ino <= fs->super->s_inodes_count; ino++)
@@ -139,10 +133,4 @@ void survey(struct image *img)
 			add_inode(img, ino);
 	if (ext2fs_has_feature_mmp(fs->super))
 		add_block(img, INTERNAL, fs->super->s_mmp_block, 0, 0);
-	qsort(img->part, img->count, sizeof(*img->part), compare_parts);
-	for (int kind = 0; kind <= KINDS; kind++) {
-		while (i < img->count && (int)img->part[i].kind < kind)
-			i++;
-		img->first[kind] = i;
-	}
 }
