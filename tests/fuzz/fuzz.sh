@@ -127,14 +127,15 @@ contents()
 # What e2fsck finds nothing wrong with, because it does not look: the depth of a
 # mapping block, which the kernel wants right; the attributes of reserved
 # inodes; bad blocks among the metadata, with clusters; a journal in indirect
-# blocks whose inode is larger.
+# blocks whose inode is larger; the tree in a quota file.
 is_known_refusal()
 {
 	[ $got = 8 ] || head -n 1 run.err | grep -q \
 		-e 'invalid extent tree header' \
 		-e 'inode [1-9], .*xattr block' \
 		-e 'claimed twice, also by inode 1$' \
-		-e 'the journal inode is damaged'
+		-e 'the journal inode is damaged' \
+		-e 'quota file'
 }
 
 judge_refusal()
