@@ -199,6 +199,23 @@ static int has_root(const struct ext2_inode_large *inode)
 	return 0;
 }
 
+/* Has the file system the feature that such a mapping needs? */
+static void check_format(struct scan *s, ext2_ino_t ino, enum e4df_kind kind,
+			 int is_block_map)
+{
+	struct ext2_super_block *sb = s->fs->super;
+
+	if (is_block_map && ext2fs_has_feature_bigalloc(sb) &&
+	    kind != E4DF_INTERNAL && kind != E4DF_SYMLINK)
+		e4df_scan_damage(s, ino, 0,
+				 "is mapped by blocks, not by extents, as the "
+				 "feature bigalloc demands");
+	if (!is_block_map && !ext2fs_has_feature_extents(sb))
+		e4df_scan_damage(s, ino, 0,
+				 "is mapped by extents, without the feature "
+				 "extent");
+}
+
 static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 			      struct ext2_inode_large *inode)
 {
@@ -234,12 +251,7 @@ static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 		return err;
 	if (ino == EXT2_RESIZE_INO)
 		return scan_resize(s, index, inode);
-	if (!(inode->i_flags & EXT4_EXTENTS_FL) &&
-	    ext2fs_has_feature_bigalloc(s->fs->super) &&
-	    kind != E4DF_INTERNAL && kind != E4DF_SYMLINK)
-		e4df_scan_damage(s, ino, 0,
-				 "is mapped by blocks, not by extents, as the "
-				 "feature bigalloc demands");
+	check_format(s, ino, kind, deep.is_block_map);
 	deep.index = index;
 	if (deep.is_block_map)
 		err = e4df_scan_block_map(s, index, inode, &deep);

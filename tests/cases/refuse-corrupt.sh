@@ -338,6 +338,8 @@ damaged "block [0-9]*: block is in use but free in the bitmap"
 make_base -O ^metadata_csum
 check_common
 check_extents
+change "feature -extent"
+damaged "inode [0-9]*: is mapped by extents, without the feature extent"
 tree 0 X
 damaged "inode $deep, block $node: invalid extent tree header"
 tree 2 '\0\0'
@@ -352,6 +354,9 @@ damaged "inode $deep, block $node: invalid extent 0: .* physical 1677"
 cp base img
 poke img $((xattr * 1024 + 4)) '\3' # the number of owners
 damaged "inode [0-9]*, block $xattr: xattr block has 1 owners, should have 3"
+cp base img
+poke img $((xattr * 1024 + 8)) '\2' # the number of its blocks
+damaged "inode [0-9]*, block $xattr: not an xattr block"
 cp base img
 poke img $((xattr * 1024)) X
 damaged "inode [0-9]*, block $xattr: not an xattr block"
