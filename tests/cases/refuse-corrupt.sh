@@ -263,6 +263,14 @@ check_extents()
 	change "sif <8> size 99999999"
 	damaged "img: the journal inode is damaged"
 
+	# Not copied, but e2fsck makes these written, and nobody else reads the
+	# target of a link.
+	change "sif dir block[4] 0x8001"
+	damaged "inode $(inode_of dir), block [0-9]*: extent of a directory"
+	change "symlink link $(printf '%0200d' 0)" "sif link block[4] 0x8001"
+	assert_unchanged img in_all_modes \
+		"inode [0-9]*, block [0-9]*: extent of a symbolic link"
+
 	change "sif a block[0] 0x0001f30b"
 	damaged "inode $a: invalid extent tree header"
 	change "sif a block[0] 0x0005f30a"
