@@ -127,7 +127,8 @@ contents()
 # What e2fsck finds nothing wrong with, because it does not look: the depth of a
 # mapping block, which the kernel wants right; the attributes of reserved
 # inodes; bad blocks among the metadata, with clusters; a journal in indirect
-# blocks whose inode is larger; the tree in a quota file.
+# blocks whose inode is larger; the tree in a quota file; a symbolic link that is
+# not written.
 is_known_refusal()
 {
 	[ $got = 8 ] || grep -q \
@@ -135,7 +136,7 @@ is_known_refusal()
 		-e 'inode [1-9], .*xattr block' \
 		-e 'claimed twice, also by inode 1$' \
 		-e 'the journal inode is damaged' \
-		-e 'quota file' run.err
+		-e 'quota file' -e 'extent of a symbolic link' run.err
 }
 
 judge_refusal()
@@ -144,6 +145,14 @@ judge_refusal()
 	[ $before != 0 ] || is_known_refusal ||
 		bad "refused, although clean: $(tail -n 1 run.err)" || return
 	result="refused ($got, e2fsck: $before)"
+}
+
+# Where e2fsck 1.47.0 gives up, which depends on the order of the blocks; where
+# it computes with a number that was never set.
+is_uncertain()
+{
+	grep -q -e ': aborted$' -e 'illegal extended attribute value inode' \
+		before.out
 }
 
 judge_run()
@@ -157,7 +166,7 @@ judge_run()
 	diff damaged.sum img.sum >sum.out || [ $? = 1 ]
 	! grep -q '^<' sum.out || bad "files have changed" || return
 	problems img after.out
-	[ "$found" -le "$before" ] ||
+	[ "$found" -le "$before" ] || is_uncertain ||
 		bad "e2fsck finds $found, before $before" || return
 	result="done (e2fsck: $before, then $found)"
 	cmp -s damaged img && result="$result, nothing to do" || :
@@ -199,6 +208,7 @@ try_seed()
 	[ $first != $last ] || keep
 	if [ "$FUZZ_VERBOSE" ]; then
 		echo "seed $seed: $base $mode: $result: $(tail -n 1 run.err)"
+		[ "$got" = 0 ] || echo "    $(head -n 1 run.err)"
 		[ "$got" != 0 ] || awk '/\? no *$/ {
 			print "    " (/^(Fix|Clear|Salvage)/ ? last " " : "") $0
 		} { last = $0 }' before.out
