@@ -14,12 +14,15 @@
 #
 # `make check' tries a few seeds; `make fuzz' those of FUZZ_SEEDS.
 #
-#	FUZZ_SEEDS	the number of seeds, or FIRST-LAST, or one as N-N
+#	FUZZ_SEEDS	the number of seeds, or words: FIRST-LAST, or a seed N as
+#			N-N
 #	FUZZ_JOBS	seeds at a time (one for each processor)
 #	FUZZ_KEEP	where to keep what fails, by seed; a seed alone, always
 #	FUZZ_VERBOSE	if set: say for each seed what came of it
 
-: "${FUZZ_SEEDS:=200}" "${FUZZ_JOBS:=$(nproc)}" "${FUZZ_VERBOSE:=}"
+# Behind the first ones those that have found something.
+: "${FUZZ_SEEDS:=1-180 10076-10076 11337-11337 20995-20995}"
+: "${FUZZ_JOBS:=$(nproc)}" "${FUZZ_VERBOSE:=}"
 keep=${FUZZ_KEEP:+$(realpath -m "$FUZZ_KEEP")}
 
 . "${0%/*}/../lib.sh"
@@ -205,7 +208,7 @@ try_seed()
 	else
 		judge_refusal || return 0
 	fi
-	[ $first != $last ] || keep
+	[ ${#seeds[@]} != 1 ] || keep
 	if [ "$FUZZ_VERBOSE" ]; then
 		echo "seed $seed: $base $mode: $result: $(tail -n 1 run.err)"
 		[ "$got" = 0 ] || echo "    $(head -n 1 run.err)"
@@ -223,16 +226,18 @@ worker()
 	mkdir "$tmp/job$1"
 	cd "$tmp/job$1" || return
 	cp "$tmp/list" .
-	for ((seed = first + $1; seed <= last; seed += FUZZ_JOBS)); do
+	for ((i = $1; i < ${#seeds[@]}; i += FUZZ_JOBS)); do
+		seed=${seeds[i]}
 		try_seed
-		: >"$tmp/tried.$1.$seed"
 	done
+	: >"$tmp/done$1"
 }
 
-case $FUZZ_SEEDS in
-*-*) first=${FUZZ_SEEDS%-*} last=${FUZZ_SEEDS#*-} ;;
-*) first=1 last=$FUZZ_SEEDS ;;
-esac
+[[ $FUZZ_SEEDS == *-* ]] || FUZZ_SEEDS=1-$FUZZ_SEEDS
+seeds=()
+for range in $FUZZ_SEEDS; do
+	mapfile -t -O ${#seeds[@]} seeds < <(seq "${range%-*}" "${range#*-}")
+done
 cp "$TOOLS/../fuzz/mutate" mutate
 # The address space of a sanitized program is larger than that.
 limit=
@@ -245,5 +250,8 @@ for ((i = 0; i < FUZZ_JOBS; i++)); do
 	worker $i &
 done
 wait
-[ ! -e failed ] || fail "some of the seeds $first to $last have failed"
-echo "seeds $first to $last: all good"
+for ((i = 0; i < FUZZ_JOBS; i++)); do
+	[ -e done$i ] || fail "a job has ended too soon"
+done
+[ ! -e failed ] || fail "some of the seeds $FUZZ_SEEDS have failed"
+echo "${#seeds[@]} seeds: all good"

@@ -5,7 +5,8 @@
 # it; if the run is refused not one byte of the file system has changed, and
 # if not, e2fsck finds nothing and each file is as before.
 #
-#	FUZZ_SEEDS	the number of seeds, or FIRST-LAST, or one as N-N
+#	FUZZ_SEEDS	as for fuzz.sh; again: make check
+#			TESTS=tests/fuzz/inputs.sh FUZZ_SEEDS=N-N
 #	FUZZ_VERBOSE	if set: say for each seed what came of it
 
 : "${FUZZ_SEEDS:=60}" "${FUZZ_VERBOSE:=}"
@@ -131,10 +132,9 @@ try_seed()
 	esac
 }
 
-case $FUZZ_SEEDS in
-*-*) first=${FUZZ_SEEDS%-*} last=${FUZZ_SEEDS#*-} ;;
-*) first=1 last=$FUZZ_SEEDS ;;
-esac
-for ((seed = first; seed <= last; seed++)); do
-	try_seed
+[[ $FUZZ_SEEDS == *-* ]] || FUZZ_SEEDS=1-$FUZZ_SEEDS
+for range in $FUZZ_SEEDS; do
+	for ((seed = ${range%-*}; seed <= ${range#*-}; seed++)); do
+		try_seed
+	done
 done
