@@ -10,7 +10,9 @@
 # - what e2fsck finds nothing wrong with is not refused as inconsistent, and
 #   after the run e2fsck finds nothing, each file as before;
 # - if the run is not refused although e2fsck finds something, it finds no
-#   more afterwards, and all that could be read before is as before.
+#   more afterwards, and all that could be read before is as before;
+# - where a journal waits, the run without -p is refused, and with -p it leaves
+#   what e2fsck -p leaves.
 #
 # `make check' tries a few seeds; `make fuzz' those of FUZZ_SEEDS.
 #
@@ -38,7 +40,7 @@ make_base()
 	local options=("${small[@]}")
 
 	case $1 in
-	ext4) ;;
+	ext4 | dirty) ;;
 	blocks4k)
 		size=16M
 		options=(-b 4096 -N 256 -J size=4)
@@ -68,6 +70,18 @@ make_base()
 	E2FSPROGS_FAKE_TIME=1600000000 e2fsck -fyD "$1" >fsck.out 2>&1 ||
 		[ $? = 1 ] || fail "$1: $(cat fsck.out)"
 	assert_clean "$1"
+	[ "$1" != dirty ] || leave_waiting "$1"
+}
+
+# leave_waiting IMAGE: a block of a file is right only in the journal.
+leave_waiting()
+{
+	local block
+
+	block=$(debugfs -R "ex <30>" "$1" 2>/dev/null |
+		awk '$1 == "0/" && $2 == 0 { print $8; exit }')
+	head -c 1024 /dev/zero | tr '\0' x >block
+	fsdebug "$1" jo "jw -b ${block:-4000} block" jc >/dev/null
 }
 
 bases=(ext4 blocks4k plain groups ext3 ext2 bigalloc clusters quota inline new)
@@ -175,11 +189,30 @@ judge_run()
 	cmp -s damaged img && result="$result, nothing to do" || :
 }
 
+try_waiting()
+{
+	run plan -n || return
+	cmp -s damaged img || bad "-n has written" || return
+	# shellcheck disable=SC2086 # words
+	run run -p $mode || return
+	timeout -s KILL 60 e2fsck -p damaged >repair.out 2>&1 || :
+	problems damaged before.out
+	before=$found
+	if [ $got = 0 ]; then
+		judge_run || return
+	else
+		result="refused ($got, e2fsck: $before)"
+	fi
+	[ ! "$FUZZ_VERBOSE" ] ||
+		echo "seed $seed: $base $mode: $result: $(tail -n 1 run.err)"
+}
+
 try_seed()
 {
 	local base=${bases[seed % ${#bases[@]}]} draw mode got found before
 	local result
 
+	[ $((seed % 40)) != 39 ] || base=dirty
 	draw=$(((seed * 2654435761 >> 7) % 1048576))
 	mode=${modes[draw % ${#modes[@]}]}
 	[ $((draw >> 8 & 1)) = 0 ] || mode="--verify $mode"
@@ -191,6 +224,10 @@ try_seed()
 		echo "e2fsck -fy" >>what
 	fi
 	cp damaged img
+	if [ "$base" = dirty ]; then
+		try_waiting
+		return 0
+	fi
 	problems damaged before.out
 	before=$found
 	if [ $((draw >> 11 & 3)) = 0 ]; then
@@ -243,7 +280,7 @@ cp "$TOOLS/../fuzz/mutate" mutate
 limit=
 grep -q __asan_init "$E4OFFDEFRAG" || limit="prlimit --as=1073741824"
 printf '%s\n' /dir '<12>' '*' >list
-for base in "${bases[@]}"; do
+for base in "${bases[@]}" dirty; do
 	make_base "$base"
 done
 for ((i = 0; i < FUZZ_JOBS; i++)); do
