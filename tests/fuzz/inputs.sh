@@ -45,7 +45,11 @@ fsdebug journal.base "feature has_journal" "ssv journal_dev 0x0801" \
 printf '%s\n' '# first' /dir '<12>' 13 '*' '/*/*' '' 99999999999999999999 \
 	'<' '<1' '//' / '[' '\' 'a[' '**/?' "/$(printf '%070000d' 0)" \
 	"$(printf '/%.0s' {1..3000})" >list.keys
-head -c 4000 undo.keys >>list.keys
+# with a NUL in it, line ends are none
+{
+	cat list.keys
+	head -c 4000 undo.keys
+} >nul.keys
 cp undo.base list.base
 
 contents()
@@ -125,7 +129,11 @@ try_seed()
 		check journal -j keys
 		;;
 	2)
-		damage list.keys -f
+		if [ $((seed % 2)) = 0 ]; then
+			damage list.keys -f
+		else
+			damage nul.keys -f
+		fi
 		cp list.base img
 		check list --order=keys
 		;;
