@@ -143,14 +143,14 @@ contents()
 
 # What e2fsck finds nothing wrong with, because it does not look: the depth of a
 # mapping block, which the kernel wants right; the attributes of reserved
-# inodes; bad blocks among the metadata, with clusters; a journal in indirect
+# inodes, and the upper half of an attribute block's number; bad blocks among the metadata, with clusters; a journal in indirect
 # blocks whose inode is larger; the tree in a quota file; a symbolic link that is
 # not written.
 is_known_refusal()
 {
 	[ $got = 8 ] || grep -q \
 		-e 'invalid extent tree header' \
-		-e 'inode [1-9], .*xattr block' \
+		-e 'inode [1-9], .*xattr block' -e 'xattr block out of range' \
 		-e 'claimed twice, also by inode 1$' \
 		-e 'the journal inode is damaged' \
 		-e 'quota file' -e 'extent of a symbolic link' run.err
@@ -218,7 +218,11 @@ try_seed()
 	mode=${modes[draw % ${#modes[@]}]}
 	[ $((draw >> 8 & 1)) = 0 ] || mode="--verify $mode"
 	cp "$tmp/$base" damaged
-	"$tmp/mutate" -s "$seed" damaged >what || fail "mutate: seed $seed"
+	# libext2fs itself can crash on a block that it is to seal: then it, and
+	# those behind it, keep their wrong checksums
+	got=0
+	"$tmp/mutate" -s "$seed" damaged >what 2>mutate.err || got=$?
+	[ $got = 0 ] || [ $got -gt 128 ] || fail "mutate: seed $seed"
 	# Odd, but right again.
 	if [ $((draw >> 9 & 3)) = 0 ]; then
 		timeout -s KILL 60 e2fsck -fy damaged >repair.out 2>&1 || :
