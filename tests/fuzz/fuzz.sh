@@ -143,9 +143,9 @@ contents()
 
 # What e2fsck finds nothing wrong with, because it does not look: the depth of a
 # mapping block, which the kernel wants right; the attributes of reserved
-# inodes, and the upper half of an attribute block's number; bad blocks among the metadata, with clusters; a journal in indirect
-# blocks whose inode is larger; the tree in a quota file; a symbolic link that is
-# not written.
+# inodes, and the upper half of an attribute block's number; bad blocks among
+# the metadata, with clusters; a journal in indirect blocks whose inode is
+# larger; the tree in a quota file; a symbolic link that is not written.
 is_known_refusal()
 {
 	[ $got = 8 ] || grep -q \
