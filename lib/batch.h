@@ -71,7 +71,8 @@ struct e4df_batch {
 	size_t move_count;
 	struct e4df_change *changes; /* (owned) by inode */
 	size_t change_count;
-	blk64_t *tree; /* (owned) by change: what it gives up, what it takes */
+	blk64_t *tree; /* (owned) by change: what it gives up (or the first
+			* block of that one's cluster), what it takes */
 	size_t tree_count;
 	blk64_t copy_blocks; /* to read and to write */
 };

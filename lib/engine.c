@@ -259,6 +259,7 @@ static errcode_t open_journal(struct run *run)
 {
 	ext2_filsys fs = e4df_volume_fs(run->vol);
 	__u32 index = e4df_map_find(run->map, fs->super->s_journal_inum);
+	struct ext2_inode inode;
 	errcode_t err;
 	struct e4df_journal_options o = {
 		.gate = e4df_volume_gate(run->vol),
@@ -278,6 +279,10 @@ static errcode_t open_journal(struct run *run)
 	}
 	if (index == e4df_map_count(run->map))
 		return E4DF_ET_BAD_JOURNAL;
+	err = ext2fs_read_inode(fs, fs->super->s_journal_inum, &inode);
+	if (err)
+		return err;
+	o.size = EXT2_I_SIZE(&inode) / fs->blocksize;
 	o.log = e4df_map_extents(run->map, index);
 	o.log_extents = e4df_map_inode(run->map, index)->data;
 	err = e4df_journal_open(&o, &run->journal);

@@ -179,7 +179,8 @@ static errcode_t map_log(struct e4df_journal *j,
 		err = e4df_runs_push(&j->log_grant, e->pblk, e->len);
 	}
 	e4df_runs_sort(&j->log_grant);
-	*log_blocks = n;
+	/* the kernel goes by the size, and refuses a log that is longer */
+	*log_blocks = n < o->size ? n : (__u32)o->size;
 	return err;
 }
 

@@ -27,6 +27,7 @@ struct e4df_journal_options {
 	struct e4df_sink *sink;	       /* (borrowed) */
 	const struct e4df_extent *log; /* (borrowed for open) */
 	__u32 log_extents;	       /* the journal inode's data */
+	blk64_t size;		       /* blocks, by the size of the inode */
 	unsigned int block_size;       /* bytes */
 	int has_metadata_csum;	       /* then the log has V3 */
 	int has_64bit;		       /* then the log has 64BIT */

@@ -110,8 +110,8 @@ static blk64_t sectors_of(struct scan *s, struct ext2_inode_large *inode)
  * With ea_inode, i_blocks also counts the values of extended attributes that
  * lie in inodes of their own (the kernel's ext4_xattr_inode_alloc_quota).
  */
-void e4df_scan_check_sectors(struct scan *s, __u32 index, blk64_t sectors,
-			     int has_xattr_block)
+static void check_sectors(struct scan *s, __u32 index, blk64_t sectors,
+			  int has_xattr_block)
 {
 	unsigned int per_block = s->geometry.block_size / 512 << s->bits;
 	struct e4df_shape shape;
@@ -128,6 +128,36 @@ void e4df_scan_check_sectors(struct scan *s, __u32 index, blk64_t sectors,
 	e4df_scan_damage(s, e4df_map_inode(s->map, index)->ino, 0,
 			 "i_blocks is %llu, should be %llu",
 			 (unsigned long long)sectors, (unsigned long long)want);
+}
+
+/*
+ * What is not written reads as zeros and is not copied; but of directories and
+ * links libext2fs reads it, and e2fsck makes it written.
+ */
+static void check_written(struct scan *s, __u32 index)
+{
+	const struct e4df_inode *inode = e4df_map_inode(s->map, index);
+	const struct e4df_extent *e = e4df_map_extents(s->map, index);
+
+	if (inode->kind != E4DF_DIRECTORY && inode->kind != E4DF_SYMLINK)
+		return;
+	for (__u32 i = 0; i < inode->data; i++) {
+		if (!(e[i].flags & E4DF_EXTENT_UNWRITTEN))
+			continue;
+		e4df_scan_damage(s, inode->ino, e[i].pblk,
+				 "extent of a %s that is marked as not written",
+				 inode->kind == E4DF_DIRECTORY ?
+					 "directory" :
+					 "symbolic link");
+		return;
+	}
+}
+
+void e4df_scan_check_mapping(struct scan *s, __u32 index, blk64_t sectors,
+			     int has_xattr_block)
+{
+	check_sectors(s, index, sectors, has_xattr_block);
+	check_written(s, index);
 }
 
 /* Decodes the root in place; deeper trees are read later, all together. */
@@ -158,7 +188,7 @@ static errcode_t scan_extents(struct scan *s, __u32 index,
 		err = e4df_map_set_extents(s->map, index, s->temp,
 					   (__u32)s->temp_count, 0);
 	if (!err)
-		e4df_scan_check_sectors(s, index, deep->sectors,
+		e4df_scan_check_mapping(s, index, deep->sectors,
 					deep->has_xattr_block);
 	return err;
 }
@@ -199,6 +229,23 @@ static int has_root(const struct ext2_inode_large *inode)
 	return 0;
 }
 
+/* Has the file system the feature that such a mapping needs? */
+static void check_format(struct scan *s, ext2_ino_t ino, enum e4df_kind kind,
+			 int is_block_map)
+{
+	struct ext2_super_block *sb = s->fs->super;
+
+	if (is_block_map && ext2fs_has_feature_bigalloc(sb) &&
+	    kind != E4DF_INTERNAL && kind != E4DF_SYMLINK)
+		e4df_scan_damage(s, ino, 0,
+				 "is mapped by blocks, not by extents, as the "
+				 "feature bigalloc demands");
+	if (!is_block_map && !ext2fs_has_feature_extents(sb))
+		e4df_scan_damage(s, ino, 0,
+				 "is mapped by extents, without the feature "
+				 "extent");
+}
+
 static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 			      struct ext2_inode_large *inode)
 {
@@ -234,12 +281,7 @@ static errcode_t scan_mapping(struct scan *s, ext2_ino_t ino,
 		return err;
 	if (ino == EXT2_RESIZE_INO)
 		return scan_resize(s, index, inode);
-	if (!(inode->i_flags & EXT4_EXTENTS_FL) &&
-	    ext2fs_has_feature_bigalloc(s->fs->super) &&
-	    kind != E4DF_INTERNAL && kind != E4DF_SYMLINK)
-		e4df_scan_damage(s, ino, 0,
-				 "is mapped by blocks, not by extents, as the "
-				 "feature bigalloc demands");
+	check_format(s, ino, kind, deep.is_block_map);
 	deep.index = index;
 	if (deep.is_block_map)
 		err = e4df_scan_block_map(s, index, inode, &deep);

@@ -140,9 +140,9 @@ errcode_t e4df_scan_read_sorted(struct scan *s, const struct scan_blocks *b);
 
 /*
  * Do the sectors in i_blocks agree with the clusters of the inode's extents,
- * mapping blocks and xattr block?
+ * mapping blocks and xattr block?  Is a directory or link written?
  */
-void e4df_scan_check_sectors(struct scan *s, __u32 index, blk64_t sectors,
+void e4df_scan_check_mapping(struct scan *s, __u32 index, blk64_t sectors,
 			     int has_xattr_block);
 
 /* Appends to the list in `temp`, joining what is adjacent and alike. */

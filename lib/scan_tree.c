@@ -282,7 +282,7 @@ errcode_t e4df_scan_finish(struct scan *s, const struct scan_chunk *c,
 		err = e4df_map_set_extents(s->map, deep->index, s->temp, data,
 					   (__u32)s->temp_count - data);
 	if (!err && deep->ino != EXT2_BAD_INO)
-		e4df_scan_check_sectors(s, deep->index, deep->sectors,
+		e4df_scan_check_mapping(s, deep->index, deep->sectors,
 					deep->has_xattr_block);
 	return err;
 }

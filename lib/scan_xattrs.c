@@ -66,7 +66,8 @@ static errcode_t visit_xattr(struct scan *s, void *ctx, size_t i, void *block)
 	if (!is_first(s, i))
 		return 0;
 	refs = count_refs(s, i);
-	if (ext2fs_le32_to_cpu(head->h_magic) != EXT2_EXT_ATTR_MAGIC)
+	if (ext2fs_le32_to_cpu(head->h_magic) != EXT2_EXT_ATTR_MAGIC ||
+	    ext2fs_le32_to_cpu(head->h_blocks) != 1)
 		e4df_scan_damage(s, x->ino, x->blk, "not an xattr block");
 	else if (!ext2fs_ext_attr_block_csum_verify(s->fs, x->ino, x->blk,
 						    head))

@@ -99,10 +99,14 @@ static errcode_t name_tree(const struct e4df_map *map, enum e4df_format format,
 	return err;
 }
 
-/* The mapping blocks that are given up are those that the map has. */
+/*
+ * The mapping blocks that are given up are those that the map has.  A change
+ * tells their clusters: e2fsck has put some not at the start of theirs.
+ */
 static int is_tree(const struct e4df_map *map, const struct e4df_change *c,
 		   const blk64_t *tree)
 {
+	unsigned int bits = e4df_map_geometry(map)->cluster_bits;
 	const struct e4df_inode *inode = e4df_map_inode(map, c->inode);
 	const struct e4df_extent *e =
 		e4df_map_extents(map, c->inode) + inode->data;
@@ -110,7 +114,7 @@ static int is_tree(const struct e4df_map *map, const struct e4df_change *c,
 	if (c->old_tree != inode->tree)
 		return 0;
 	for (__u32 i = 0; i < c->old_tree; i++)
-		if (e[i].pblk != tree[i])
+		if (e[i].pblk >> bits != tree[i] >> bits)
 			return 0;
 	return 1;
 }

@@ -149,20 +149,41 @@ static errcode_t open_fs(struct e4df_volume *vol)
 			      1);
 }
 
-/* Where the journal's superblock is; 0 if the inode maps nothing there. */
+static int is_log(const struct ext2_inode *inode)
+{
+	return LINUX_S_ISREG(inode->i_mode) && inode->i_links_count &&
+	       !(inode->i_flags & EXT4_ENCRYPT_FL) && EXT2_I_SIZE(inode);
+}
+
+/*
+ * Where the journal's superblock is; 0 if the kernel or e2fsck would not take
+ * it for a journal, not even to replay it: it is a file, and all of its size
+ * is there.
+ */
 static errcode_t find_journal(struct e4df_volume *vol, blk64_t *blk)
 {
-	errcode_t err = ext2fs_bmap2(vol->fs, vol->super.s_journal_inum, NULL,
-				     NULL, 0, 0, NULL, blk);
+	ext2_ino_t ino = vol->super.s_journal_inum;
+	ext2_filsys fs = vol->fs;
+	struct ext2_inode inode;
+	blk64_t last = 0;
+	errcode_t err = ext2fs_read_inode(fs, ino, &inode);
 
-	if (err || *blk >= ext2fs_blocks_count(vol->fs->super))
+	*blk = 0;
+	if (err || !is_log(&inode))
+		return e4df_gate_cause(vol->gate, err);
+	err = ext2fs_bmap2(fs, ino, &inode, NULL, 0,
+			   (EXT2_I_SIZE(&inode) - 1) / fs->blocksize, NULL,
+			   &last);
+	if (!err && last)
+		err = ext2fs_bmap2(fs, ino, &inode, NULL, 0, 0, NULL, blk);
+	if (err || *blk >= ext2fs_blocks_count(fs->super))
 		*blk = 0;
 	return e4df_gate_cause(vol->gate, err);
 }
 
 static errcode_t check_internal(struct e4df_volume *vol)
 {
-	blk64_t blk = 0;
+	blk64_t blk;
 	errcode_t err = find_journal(vol, &blk);
 	char *jsb;
 

@@ -66,6 +66,43 @@ for percent in 90 95; do
 	as_found
 done
 
+# ---- a mapping block that is not the first of its cluster, as e2fsck -y can
+# leave it behind
+
+cluster=4
+for features in metadata_csum ^metadata_csum; do
+	mkimg img 16M -b 1024 -C 4096 -O bigalloc,$features
+	"$TOOLS/fragment" -s 4 -f 20 -p 60 -m 512 -k 4 img
+	moved=0
+	for ((ino = 12; ino < 60; ino++)); do
+		node=$(debugfs -R "ex <$ino>" img 2>/dev/null |
+			awk '$1 == "0/" && $2 == 1 { print $8; exit }')
+		[ "$node" ] || continue
+		dd if=img of=img bs=1024 skip="$node" seek=$((node + 3)) \
+			count=1 conv=notrunc status=none
+		fsdebug img "sif <$ino> block[4] $((node + 3))" >/dev/null
+		moved=$((moved + 1))
+	done
+	[ $moved -gt 4 ] || fail "only $moved mapping blocks"
+	run "mapping blocks within clusters, $features"
+	as_found
+done
+
+# ---- xattr blocks in such places, which they keep
+
+mkimg img 16M -b 1024 -C 4096 -O bigalloc,^metadata_csum
+"$TOOLS/fragment" -s 4 -f 20 -p 60 -m 512 -k 4 img
+head -c 600 /dev/zero | tr '\0' x >value
+for ((ino = 60; ino < 66; ino++)); do
+	fsdebug img "ea_set <$ino> user.x -f value" >/dev/null
+	acl=$(debugfs -R "stat <$ino>" img 2>/dev/null |
+		sed -n 's/.*File ACL: \([0-9]*\).*/\1/p')
+	dd if=img of=img bs=1024 skip="$acl" seek=$((acl + 3)) count=1 \
+		conv=notrunc status=none
+	fsdebug img "sif <$ino> file_acl $((acl + 3))" >/dev/null
+done
+run "xattr blocks within clusters"
+
 # ---- the end within a cluster, with a file there that has two pieces
 
 cluster=16

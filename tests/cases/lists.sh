@@ -27,7 +27,7 @@ check()
 
 check lib/Makemodule.am "$srcdir"/lib/*.[ch]
 check src/Makemodule.am "$srcdir"/src/*.[ch]
-check tests/Makemodule.am "$srcdir"/tests/{cases,kernel,crash,fault}/*.sh \
+check tests/Makemodule.am "$srcdir"/tests/{cases,kernel,crash,fault,fuzz}/*.sh \
 	"$srcdir"/tests/unit/test_*.c "$srcdir"/tests/tools/*.[ch] \
 	"$srcdir"/tests/crash/mutants/*.patch
 assert_eq "" "$unlisted" "not in a Makemodule.am"

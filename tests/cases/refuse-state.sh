@@ -219,6 +219,13 @@ jsb 40 '\0\0\0\x10' "journal's superblock is damaged (checksum)"
 jsb 40 '\0\0\0\x10' "journal's superblock is damaged (checksum)" 80 '\4'
 jsb 44 '\0\0\0\1' "journal has a feature that is not supported"
 jsb 64 '\0\0\0\2' "journal has a feature that is not supported"
+# One block less than the log, by the size of its inode: the kernel would not
+# replay that. The tests of e2fsck are in refuse-corrupt.sh.
+cp fresh img
+fsdebug img "sif <8> size $((1024 * 1023))" >/dev/null
+for mode in -q -nq -pq; do
+	assert_refused 8 "journal's superblock is damaged (length)" img $mode
+done
 cp fresh img
 fsdebug img "sif <8> block[4] 0" "sif <8> block[5] 0" >/dev/null
 for mode in -v -c -n -p; do

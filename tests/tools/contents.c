@@ -242,8 +242,13 @@ static errcode_t sum_inode(struct summer *s, ext2_ino_t ino,
 
 	if (!err)
 		err = add_xattrs(&sub);
-	if (err)
+	if (err && !s->c->is_tolerant)
 		return err;
+	if (err) {
+		append(line, &len, "%u cannot be read", ino);
+		emit(s, line);
+		return 0;
+	}
 	append(line, &len,
 	       "%u mode=%o links=%u uid=%u gid=%u size=%llu "
 	       "atime=%u ctime=%u mtime=%u dtime=%u flags=%x gen=%u ver=%u",
@@ -291,7 +296,9 @@ static errcode_t sum_all_inodes(struct summer *s,
 	do {
 		err = ext2fs_get_next_inode_full(scan, &whole.ino,
 						 EXT2_INODE(inode), (int)size);
-		if (err)
+		if (err && whole.ino && s->c->is_tolerant)
+			err = 0;
+		else if (err)
 			during(&whole, "reading it", err);
 		else if (whole.ino && is_in_use(s, whole.ino, inode) &&
 			 !is_quota(s, whole.ino))

@@ -27,6 +27,7 @@ struct contents {
 	uint64_t (*block)(void *ctx, blk64_t blk);
 	void *ctx;	     /* (borrowed) of the two */
 	__u32 ignored_flags; /* of inodes: taken for not set */
+	int is_tolerant;     /* of what cannot be read: its line says so */
 	/* Set by contents_sum(). */
 	uint64_t sum;	  /* digest of all lines */
 	ext2_ino_t ino;	  /* where it came to an end */

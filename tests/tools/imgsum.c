@@ -3,8 +3,9 @@
  * imgsum - what an ext2/3/4 image holds, without where it lies
  *
  * With -d one line for each inode in use (contents.h); the last line is a
- * digest of all lines.  The image is only read; a journal that waits for
- * recovery is ignored.
+ * digest of all lines.  With -k an inode that cannot be read has a line that
+ * says so, instead of being the end.  The image is only read; a journal that
+ * waits for recovery is ignored.
  *
  * cc -o imgsum imgsum.c contents.c -lext2fs -lcom_err
  */
@@ -39,13 +40,16 @@ int main(int argc, char **argv)
 	int opt;
 
 	initialize_ext2_error_table();
-	while ((opt = getopt(argc, argv, "d")) != -1) {
-		if (opt != 'd')
+	while ((opt = getopt(argc, argv, "dk")) != -1) {
+		if (opt == 'd')
+			c.line = print;
+		else if (opt == 'k')
+			c.is_tolerant = 1;
+		else
 			return EXIT_FAILURE;
-		c.line = print;
 	}
 	if (optind != argc - 1)
-		die("usage: imgsum [-d] IMAGE[?offset=BYTES]");
+		die("usage: imgsum [-dk] IMAGE[?offset=BYTES]");
 	open_image(&c, argv[optind]);
 	err = contents_sum(&c);
 	if (err)
