@@ -350,7 +350,8 @@ static void large_stay(void **state)
 
 /*
  * How much moves twice, how often an inode changes, and in how many steps, is
- * a matter of degree: what was reached, and some spare.
+ * a matter of degree: what was reached, and some spare.  On such small maps some
+ * 5 % of it is for not having more free runs.
  */
 static void little_effort(void **state)
 {
@@ -359,8 +360,8 @@ static void little_effort(void **state)
 		struct effort most;
 	} cases[] = {
 		{ 100, { 225000, 280, 30000 } },
-		{ 3000, { 291000, 382, 2012 } },
-		{ 10000, { 175000, 215, 730 } },
+		{ 3000, { 291000, 445, 2400 } },
+		{ 10000, { 190000, 315, 1100 } },
 	};
 	const struct e4df_policy policy = { .batch_blocks = 2000,
 					    .log_blocks = 1000 };

@@ -315,7 +315,11 @@ static void displaced_xattr(void **state)
 			   "  12: 0+6@2\n"
 			   "  move 12+2 to 6\n"
 			   "  takes 6+2\n"
-			   "  gives 12+2\n";
+			   "  gives 12+2\n"
+			   "batch 3, copies 0\n"
+			   "  xattr of 12: 0+1@15\n"
+			   "  takes 15+1\n"
+			   "  gives 14+1\n";
 	struct e4df_policy by = { .batch_blocks = 1000, .log_blocks = 9 };
 
 	(void)state;
@@ -334,7 +338,11 @@ static void displaced_xattr(void **state)
 		  "  12: 0+6@2\n"
 		  "  move 12+2 to 6\n"
 		  "  takes 6+2\n"
-		  "  gives 12+2\n");
+		  "  gives 12+2\n"
+		  "batch 3, copies 0\n"
+		  "  xattr of 13: 0+1@15\n"
+		  "  takes 15+1\n"
+		  "  gives 14+1\n");
 }
 
 int main(void)
