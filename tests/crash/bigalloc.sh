@@ -25,7 +25,7 @@ crash trees 8 --each=3
 # blocks of 1 KiB it maps, as mke2fs makes it, blocks that are none of its own.
 mkimg groups 24M -b 1024 -O bigalloc,^resize_inode -C 16384 -J size=1 -G 1 \
 	-g 512
-"$TOOLS/fragment" -s 2 -f 40 -p 60 -m 512 -k 16 groups
+"$TOOLS/fragment" -s 2 -f 40 -p 80 -m 512 -k 16 groups
 crash groups 4
 
 # A file of pieces, each within a cluster or across two, that goes to a group

@@ -35,7 +35,7 @@ journaled label "v3, 64 bits" --batches=2 --each=5 --random=6
 # with fast commits.
 mkimg rare 32M -b 1024 -J size=2 \
 	-O meta_bg,^resize_inode,fast_commit,orphan_file,metadata_csum_seed
-"$TOOLS/fragment" -s 4 -x -f 20 -p 60 -m 256 -k 2 rare
+"$TOOLS/fragment" -s 4 -x -f 20 -p 75 -m 256 -k 2 rare
 "$TOOLS/jsb" -f rare | grep -q 'fast commit' || fail "no fast commits"
 journaled rare "v3, 64 bits" --batches=10 --each=4
 

@@ -26,7 +26,7 @@ fault()
 
 # With checksums, and mapping blocks.
 mkimg one 6M -b 1024 -J size=1 -N 128
-"$TOOLS/fragment" -s 1 -f 12 -p 80 -m 700 -k 2 one
+"$TOOLS/fragment" -s 1 -f 12 -p 92 -m 700 -k 2 one
 fault one 8
 
 # Blocks of 4 KiB, no checksums, one group.
