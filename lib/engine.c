@@ -17,8 +17,8 @@
 #include "update.h"
 #include "verify.h"
 
-#define BATCH_BYTES   (128 << 20) /* data of one change, about */
-#define ORDERED_BYTES (16 << 20)  /* its metadata, without a log's limit */
+#define BATCH_BYTES   (64 << 20) /* data of one change, about */
+#define ORDERED_BYTES (16 << 20) /* its metadata, without a log's limit */
 
 struct run {
 	/* Immutable. */

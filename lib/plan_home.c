@@ -48,52 +48,6 @@ blk64_t home_missing(const struct batcher *b, const struct target *t,
 	return sum;
 }
 
-blk64_t home_rest(const struct batcher *b, const struct slot *slot, __u32 skip,
-		  blk64_t most, blk64_t *rest)
-{
-	blk64_t at = slot->start + skip, end = slot->start + slot->len;
-	const struct e4df_span *n = space_next(&b->space, at);
-
-	*rest = 0;
-	while (at < end && *rest < most) {
-		blk64_t stop = n && n->key < end ? n->key : end;
-		int is_there = 0;
-
-		if (n && n->key <= at) {
-			blk64_t behind = n->key + n->len;
-
-			stop = behind < end ? behind : end;
-			is_there = dense_is_in_place(b, n, slot->inode,
-						     slot->from, slot->start);
-			n = e4df_spans_next(&b->space.used, n);
-		}
-		if (!is_there && stop - at > most - *rest)
-			stop = at + (most - *rest);
-		if (!is_there)
-			*rest += stop - at;
-		at = stop;
-	}
-	return at - slot->start - skip;
-}
-
-int home_find(const struct batcher *b, const struct target *t, __u32 inode,
-	      struct place *place)
-{
-	const struct space *space = &b->space;
-	__u32 blocks = b->files[inode].blocks;
-	const struct slot *slot = target_find(t, inode, 0);
-
-	place->count = 1;
-	place->piece[0].len = blocks;
-	if (!slot)
-		return space_find_near(space, choose_goal(b, inode), blocks,
-				       &place->piece[0].start);
-	place->piece[0].start = slot->start;
-	if (slot->len == blocks && home_part(b, slot->start, blocks) == blocks)
-		return 1;
-	return space_find_last(space, blocks, &place->piece[0].start);
-}
-
 /* A file's layout while pieces of it go home. */
 struct homing {
 	struct batcher *b;	/* (borrowed) */

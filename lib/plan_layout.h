@@ -76,15 +76,6 @@ blk64_t home_missing(const struct batcher *b, const struct target *t,
 		     const struct e4df_span *n, blk64_t at, blk64_t end);
 
 /*
- * How much of a slot, whose first blocks are skipped, has `most` blocks that
- * are not in place, or fewer; *rest is how many.  Not for mapping blocks.
- */
-blk64_t home_rest(const struct batcher *b, const struct slot *slot, __u32 skip,
-		  blk64_t most, blk64_t *rest);
-/* Where a whole file can go that is in the way; its slot if that is free. */
-int home_find(const struct batcher *b, const struct target *t, __u32 inode,
-	      struct place *place);
-/*
  * Moves as much as there is room for of the files that the open batch changes
  * to their slots.
  */

@@ -112,7 +112,7 @@ static int is_at_home(const struct batcher *b, const struct slot *slot,
 struct choice {
 	blk64_t foreign; /* blocks in it that must go elsewhere */
 	blk64_t missing; /* of these, to no place of their own */
-	blk64_t len;	 /* blocks that are not in place */
+	blk64_t len;
 	size_t todo;
 	__u32 inode;
 };
@@ -144,7 +144,6 @@ static int survey(const struct sweep *s, const struct slot *slot,
 		}
 		n = e4df_spans_next(&b->space.used, n);
 	}
-	c->len = slot->len - home;
 	return slot->from == SLOT_TREE ? is_tree_in_place(b, slot) :
 					 home == slot->len;
 }
@@ -166,19 +165,19 @@ static errcode_t add_part(struct sweep *s, const struct slot *slot, __u32 skip,
 	return 0;
 }
 
-/* As much of a slot as may be moved; mapping blocks with the data. */
+/* As much of a slot as there is room for; mapping blocks with the data. */
 static errcode_t add_slot(struct sweep *s, size_t i, blk64_t most, blk64_t *sum)
 {
 	const struct slot *slot = s->todo[i];
 	const struct slot *tree =
 		target_find(s->target, slot->inode, SLOT_TREE);
-	blk64_t len = slot->len, rest = len;
+	blk64_t len = slot->len - s->skip;
 	errcode_t err;
 
-	if (slot->from != SLOT_TREE)
-		len = home_rest(s->b, slot, s->skip, most - *sum, &rest);
+	if (len > most - *sum && slot->from != SLOT_TREE)
+		len = most - *sum;
 	err = add_part(s, slot, s->skip, (__u32)len);
-	*sum += rest;
+	*sum += len;
 	s->skip += (__u32)len;
 	if (s->skip < slot->len) {
 		s->current = i;
@@ -229,6 +228,7 @@ static void list_choices(struct sweep *s)
 			s->todo[i] = NULL;
 			continue;
 		}
+		c->len = slot->len;
 		c->todo = i;
 		c->inode = slot->inode;
 		n++;
@@ -268,16 +268,13 @@ static struct choice *next_choice(struct sweep *s, int *may_list)
 /*
  * The slots with the least in their way.  The more a batch moves, the fewer
  * inodes are changed again by the next one; but a window of many slots from
- * which something would move twice writes more.  So what moves in is a quarter
- * of a batch.  The rest is for what moves out for the next window, and for what
- * else of these files can go home then (home_move()); the more that is, the
- * less is in the way of the windows that follow.
+ * which something would move twice writes more.  What moves out and what moves
+ * in share a batch, which is full with three quarters of it for the latter.
  */
 static errcode_t choose_window(struct sweep *s)
 {
 	struct batcher *b = s->b;
-	blk64_t most =
-		b->policy->batch_blocks - b->policy->batch_blocks / 4 * 3;
+	blk64_t most = b->policy->batch_blocks - b->policy->batch_blocks / 4;
 	blk64_t foreign = 0, dirty = 0, sum = 0, whole = most;
 	blk64_t room = b->space.free_blocks > b->promised ?
 			       b->space.free_blocks - b->promised :
@@ -352,6 +349,25 @@ static errcode_t reserve(struct sweep *s, blk64_t at, blk64_t end)
 	return err;
 }
 
+/* Where a whole file can go that is in the way; its slot if that is free. */
+static int find_home(const struct sweep *s, __u32 inode, struct place *place)
+{
+	const struct space *space = &s->b->space;
+	__u32 blocks = s->b->files[inode].blocks;
+	const struct slot *slot = target_find(s->target, inode, 0);
+
+	place->count = 1;
+	place->piece[0].len = blocks;
+	if (!slot)
+		return space_find_near(space, choose_goal(s->b, inode), blocks,
+				       &place->piece[0].start);
+	place->piece[0].start = slot->start;
+	if (slot->len == blocks &&
+	    home_part(s->b, slot->start, blocks) == blocks)
+		return 1;
+	return space_find_last(space, blocks, &place->piece[0].start);
+}
+
 /* A contiguous file goes as a whole, if there is a free run for it. */
 static errcode_t move_whole(struct sweep *s, __u32 inode, int *is_moved)
 {
@@ -365,7 +381,7 @@ static errcode_t move_whole(struct sweep *s, __u32 inode, int *is_moved)
 	if (f->ideal != 1 || !batcher_is_ideal(b, inode))
 		return 0;
 	err = make_room(s, inode, f->blocks, f->blocks, 1, &has_room);
-	if (err || !has_room || !home_find(b, s->target, inode, &place))
+	if (err || !has_room || !find_home(s, inode, &place))
 		return err;
 	*is_moved = 1;
 	return window_settle(b, inode, &place);

@@ -42,7 +42,7 @@ enum {
 	WHOLE_PIECE = 500,
 	GAP = 12,	   /* blocks in the mean */
 	NEIGHBOURS = 4096, /* files whose order a hash mixes */
-	BATCH_BLOCKS = (128 << 20) / BLOCK,
+	BATCH_BLOCKS = (64 << 20) / BLOCK,
 };
 
 struct growing {

@@ -110,7 +110,7 @@ static void check_text(blk64_t blocks, const struct e4df_range *fixed,
 	check_map(maps_drawn(blocks, fixed, fixed_count, files), &policy, want);
 }
 
-/* Two files in turns: a piece of each goes to the end, and comes back. */
+/* Two files in turns: a piece of one goes to the end, and comes back. */
 static void interleaved(void **state)
 {
 	static const struct e4df_range fixed[] = { { 0, 10 } };
@@ -122,20 +122,21 @@ static void interleaved(void **state)
 
 	(void)state;
 	check_text(40, fixed, 1, files,
-		   "batch 1, copies 8\n"
-		   "  12: 0+4@10 4+4@32\n"
+		   "batch 1, copies 4\n"
 		   "  13: 0+4@36 4+4@22\n"
-		   "  move 18+4 to 32\n"
 		   "  move 14+4 to 36\n"
-		   "  takes 32+8\n"
-		   "  gives 14+8\n"
-		   "batch 2, copies 8\n"
+		   "  takes 36+4\n"
+		   "  gives 14+4\n"
+		   "batch 2, copies 4\n"
 		   "  12: 0+8@10\n"
+		   "  move 18+4 to 14\n"
+		   "  takes 14+4\n"
+		   "  gives 18+4\n"
+		   "batch 3, copies 4\n"
 		   "  13: 0+8@18\n"
-		   "  move 32+4 to 14\n"
 		   "  move 36+4 to 18\n"
-		   "  takes 14+8\n"
-		   "  gives 32+8\n");
+		   "  takes 18+4\n"
+		   "  gives 36+4\n");
 }
 
 /*
