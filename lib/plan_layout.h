@@ -9,7 +9,7 @@
  *	plan_tight.c	which end is the nearest, and what is large there
  *	plan_close.c	for E4DF_OPTIMIZE: what is nearly in order, with less
  *	plan_sweep.c	the batches that lead there
- *	plan_home.c	what can go to its own place at once
+ *	plan_home.c	whether what is in the way can go to its own place
  *
  * Units are the batcher's.
  */
@@ -74,12 +74,6 @@ blk64_t home_part(const struct batcher *b, blk64_t at, blk64_t len);
  */
 blk64_t home_missing(const struct batcher *b, const struct target *t,
 		     const struct e4df_span *n, blk64_t at, blk64_t end);
-
-/*
- * Moves as much as there is room for of the files that the open batch changes
- * to their slots.
- */
-errcode_t home_move(struct batcher *b, const struct target *t);
 
 /* plan_sweep.c */
 

@@ -520,8 +520,6 @@ static errcode_t clear_window(struct sweep *s)
 		}
 	}
 	if (!err && s->must_close)
-		err = home_move(s->b, s->target);
-	if (!err && s->must_close)
 		err = close_batch(s);
 	return err;
 }

@@ -140,37 +140,6 @@ static void interleaved(void **state)
 }
 
 /*
- * A piece of one file is in the way of another one, and goes to its place;
- * with it goes the file's last piece, which is in nobody's way.
- */
-static void along(void **state)
-{
-	static const struct e4df_range fixed[] = { { 0, 10 } };
-	static const struct maps_file files[] = {
-		{ 12, E4DF_MOVABLE, 2, { { 10, 0, 0, 8 }, { 22, 0, 8, 4 } } },
-		{ 13,
-		  E4DF_MOVABLE,
-		  3,
-		  { { 18, 0, 0, 4 }, { 40, 0, 4, 8 }, { 60, 0, 12, 2 } } },
-		{ .count = 0 },
-	};
-
-	(void)state;
-	check_text(80, fixed, 1, files,
-		   "batch 1, copies 6\n"
-		   "  13: 0+14@36\n"
-		   "  move 18+4 to 36\n"
-		   "  move 60+2 to 48\n"
-		   "  takes 36+4 48+2\n"
-		   "  gives 18+4 60+2\n"
-		   "batch 2, copies 4\n"
-		   "  12: 0+12@10\n"
-		   "  move 22+4 to 18\n"
-		   "  takes 18+4\n"
-		   "  gives 22+4\n");
-}
-
-/*
  * Its longest run stays; unwritten blocks move without being copied; a
  * needless tree goes.
  */
@@ -350,7 +319,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(interleaved),
-		cmocka_unit_test(along),
 		cmocka_unit_test(unwritten),
 		cmocka_unit_test(cleared),
 		cmocka_unit_test(pushed),
