@@ -359,9 +359,9 @@ static void little_effort(void **state)
 		uint32_t file_blocks; /* of the largest */
 		struct effort most;
 	} cases[] = {
-		{ 100, { 225000, 280, 30000 } },
-		{ 3000, { 291000, 445, 2400 } },
-		{ 10000, { 190000, 315, 1100 } },
+		{ 100, { 236000, 220, 32600 } },
+		{ 3000, { 311000, 450, 2310 } },
+		{ 10000, { 196000, 322, 1100 } },
 	};
 	const struct e4df_policy policy = { .batch_blocks = 2000,
 					    .log_blocks = 1000 };
