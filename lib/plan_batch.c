@@ -376,6 +376,21 @@ errcode_t batcher_vacate(struct batcher *b, __u32 inode,
 	return err;
 }
 
+errcode_t batcher_move(struct batcher *b, __u32 inode,
+		       const struct e4df_extent *old, blk64_t to, int is_out)
+{
+	struct e4df_extent now = *old;
+	errcode_t err = batcher_touch(b, inode);
+
+	now.pblk = to & E4DF_PBLK_MAX;
+	if (!err)
+		err = is_out ? batcher_take(b, inode, &now) :
+			       batcher_occupy(b, inode, &now);
+	if (!err)
+		err = batcher_edit(b, inode, old->lblk, old->len, &now, 1);
+	return err ? err : batcher_vacate(b, inode, old, is_out);
+}
+
 errcode_t batcher_rebuild_tree(struct batcher *b, __u32 inode)
 {
 	errcode_t err = batcher_touch(b, inode);

@@ -395,20 +395,13 @@ static errcode_t move_piece(struct gather *g, const struct piece *p)
 {
 	struct batcher *b = g->b;
 	blk64_t done = 0;
-	errcode_t err = p->len ? batcher_touch(b, p->inode) :
-				 batcher_rebuild_tree(b, p->inode);
+	errcode_t err = p->len ? 0 : batcher_rebuild_tree(b, p->inode);
 
 	for (__u32 i = p->first; done < p->len && !err; i++) {
-		struct e4df_extent old = b->files[p->inode].v[i], now = old;
+		struct e4df_extent old = batcher_layout(b, p->inode)[i];
 
-		now.pblk = (p->to + done) & E4DF_PBLK_MAX;
+		err = batcher_move(b, p->inode, &old, p->to + done, 0);
 		done += old.len;
-		err = batcher_occupy(b, p->inode, &now);
-		if (!err)
-			err = batcher_edit(b, p->inode, old.lblk, old.len, &now,
-					   1);
-		if (!err)
-			err = batcher_vacate(b, p->inode, &old, 0);
 	}
 	return err;
 }

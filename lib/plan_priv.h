@@ -242,6 +242,12 @@ errcode_t batcher_take(struct batcher *b, __u32 inode,
 /* The same with blocks that are reserved. */
 errcode_t batcher_occupy(struct batcher *b, __u32 inode,
 			 const struct e4df_extent *e);
+/*
+ * Moves a range of a file, within one extent, to blocks that are reserved; with
+ * is_out to free ones, and what it gives up is reserved.
+ */
+errcode_t batcher_move(struct batcher *b, __u32 inode,
+		       const struct e4df_extent *old, blk64_t to, int is_out);
 /* Ends the open batch, if it has any change, and begins the next. */
 errcode_t batcher_close(struct batcher *b);
 /*

@@ -387,33 +387,13 @@ static errcode_t move_whole(struct sweep *s, __u32 inode, int *is_moved)
 	return window_settle(b, inode, &place);
 }
 
-/* A range of a file moves into the window, or out of it to a free place. */
-static errcode_t move_piece(struct sweep *s, __u32 inode, __u32 lblk,
-			    blk64_t from, blk64_t to, __u32 len, int is_out)
-{
-	struct batcher *b = s->b;
-	struct e4df_extent old = { .pblk = from & E4DF_PBLK_MAX,
-				   .lblk = lblk,
-				   .len = len };
-	struct e4df_extent now = { .pblk = to & E4DF_PBLK_MAX,
-				   .lblk = lblk,
-				   .len = len };
-	errcode_t err = batcher_touch(b, inode);
-
-	if (!err)
-		err = is_out ? batcher_take(b, inode, &now) :
-			       batcher_occupy(b, inode, &now);
-	if (!err)
-		err = batcher_edit(b, inode, lblk, len, &now, 1);
-	return err ? err : batcher_vacate(b, inode, &old, is_out);
-}
-
 /* Gets a piece of a file out of the window; *len is how much of it. */
 static errcode_t move_out(struct sweep *s, __u32 inode, __u32 lblk, blk64_t at,
 			  blk64_t dense, blk64_t *len)
 {
 	struct batcher *b = s->b;
 	const struct slot *slot = target_find(s->target, inode, dense);
+	struct e4df_extent old = { .pblk = at & E4DF_PBLK_MAX, .lblk = lblk };
 	blk64_t to = 0, part = 0;
 	int has_room;
 	errcode_t err = make_room(s, inode, *len, *len, 3, &has_room);
@@ -432,9 +412,10 @@ static errcode_t move_out(struct sweep *s, __u32 inode, __u32 lblk, blk64_t at,
 	}
 	if (part < *len)
 		*len = part;
+	old.len = (__u32)*len;
 	if (space_owner(&b->space, to))
 		err = space_give(&b->space, to, *len);
-	return err ? err : move_piece(s, inode, lblk, at, to, (__u32)*len, 1);
+	return err ? err : batcher_move(b, inode, &old, to, 1);
 }
 
 static errcode_t move_tree(struct sweep *s, __u32 inode, blk64_t at,
@@ -556,19 +537,22 @@ static errcode_t settle_part(struct sweep *s, const struct slot *w)
 		const struct e4df_extent *e =
 			dense_find(b, w->inode, w->from + done, &begin);
 		__u32 skip = (__u32)(w->from + done - begin);
-		__u32 len = e->len - skip, lblk = e->lblk + skip;
-		blk64_t at = e->pblk + skip;
+		struct e4df_extent old = {
+			.pblk = (e->pblk + skip) & E4DF_PBLK_MAX,
+			.lblk = e->lblk + skip,
+			.len = e->len - skip,
+		};
 		int has_room;
 
-		if (len > w->len - done)
-			len = w->len - done;
-		done += len;
-		if (at == to)
+		if (old.len > w->len - done)
+			old.len = w->len - done;
+		done += old.len;
+		if (old.pblk == to)
 			continue;
-		err = make_room(s, w->inode, len, 0, 3, &has_room);
+		err = make_room(s, w->inode, old.len, 0, 3, &has_room);
 		s->is_stuck = !has_room;
 		if (!err && has_room)
-			err = move_piece(s, w->inode, lblk, at, to, len, 0);
+			err = batcher_move(b, w->inode, &old, to, 0);
 	}
 	return err;
 }
