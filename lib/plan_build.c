@@ -282,14 +282,27 @@ static errcode_t take_trees(struct batcher *b)
 
 	for (int is_rest = 0; is_rest < 2; is_rest++)
 		for (size_t i = 0; i < b->dirty_count && !err; i++) {
-			const struct dirty *d = &b->dirty[i];
+			__u32 inode = b->dirty[i].inode;
 
-			if (is_unchanged(&b->files[d->inode], d) ||
-			    batcher_is_ideal(b, d->inode) == is_rest)
-				continue;
-			err = take_tree(b, d->inode);
+			if (b->files[inode].dirty &&
+			    batcher_is_ideal(b, inode) != is_rest)
+				err = take_tree(b, inode);
 		}
 	return err;
+}
+
+/* Files that the batch leaves as they were are dirty no more. */
+static void settle_files(struct batcher *b)
+{
+	for (size_t i = 0; i < b->dirty_count; i++) {
+		struct dirty *d = &b->dirty[i];
+		struct file *f = &b->files[d->inode];
+
+		widen(d);
+		normalize(f, d);
+		if (is_unchanged(f, d))
+			revert(f, d);
+	}
 }
 
 errcode_t build_batch(struct batcher *b, struct e4df_batch *ret)
@@ -301,19 +314,14 @@ errcode_t build_batch(struct batcher *b, struct e4df_batch *ret)
 	w.batch.changes = calloc(b->dirty_count, sizeof(*w.batch.changes));
 	if (!w.batch.changes)
 		return ENOMEM;
-	for (size_t i = 0; i < b->dirty_count; i++) {
-		widen(&b->dirty[i]);
-		normalize(&b->files[b->dirty[i].inode], &b->dirty[i]);
-	}
+	settle_files(b);
 	err = take_trees(b);
 	for (size_t i = 0; i < b->dirty_count && !err; i++) {
 		struct dirty *d = &b->dirty[i];
 		struct file *f = &b->files[d->inode];
 
-		if (is_unchanged(f, d)) {
-			revert(f, d);
+		if (!f->dirty)
 			continue;
-		}
 		err = release_tree(b, d);
 		if (!err)
 			err = add_change(b, &w, d);
