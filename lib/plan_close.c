@@ -120,25 +120,22 @@ static errcode_t sort_out(struct closing *c, const __u32 *list, __u32 count)
 static errcode_t part_room(struct trial *r)
 {
 	const struct closing *c = r->c;
-	struct e4df_runs all = E4DF_RUNS_INIT;
+	struct e4df_runs all = E4DF_RUNS_INIT, front = E4DF_RUNS_INIT;
 	errcode_t err = e4df_runs_copy(&c->room, &all);
 
 	for (size_t i = c->torn_count; i < r->count && !err; i++)
 		err = add_extents(c->b, r->pieces[i].inode, &all);
 	e4df_runs_sort(&all);
-	for (size_t i = 0; i < all.count && !err; i++) {
-		blk64_t start = all.v[i].start, end = start + all.v[i].len;
-		blk64_t stop = end < r->cut ? end : r->cut;
-
-		if (start < stop)
-			err = space_add_free(&r->holes, start, stop - start);
-		if (start < stop)
-			start = stop;
-		if (!err && start < end)
-			err = e4df_runs_push(&r->behind, start, end - start);
-	}
+	if (!err)
+		err = e4df_runs_clip(&all, 0, r->cut, &front);
+	if (!err)
+		err = e4df_runs_clip(&all, r->cut, UINT64_MAX, &r->behind);
+	for (size_t i = 0; i < front.count && !err; i++)
+		err = space_add_free(&r->holes, front.v[i].start,
+				     front.v[i].len);
 	if (!err)
 		err = space_index(&r->holes);
+	e4df_runs_free(&front);
 	e4df_runs_free(&all);
 	return err;
 }
