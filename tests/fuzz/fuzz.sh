@@ -211,7 +211,7 @@ try_waiting()
 try_seed()
 {
 	local base=${bases[seed % ${#bases[@]}]} draw mode got found before
-	local result
+	local plan result
 
 	[ $((seed % 40)) != 39 ] || base=dirty
 	draw=$(((seed * 2654435761 >> 7) % 1048576))

@@ -350,8 +350,8 @@ static void large_stay(void **state)
 
 /*
  * How much moves twice, how often an inode changes, and in how many steps, is
- * a matter of degree: what was reached, and some spare.  On such small maps some
- * 5 % of it is for not having more free runs.
+ * a matter of degree: what was reached, and some spare.  On such small maps
+ * some 5 % of it is for not having more free runs.
  */
 static void little_effort(void **state)
 {
