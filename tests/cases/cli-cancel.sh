@@ -9,10 +9,15 @@ mkimg fresh 96M
 "$TOOLS/fragment" -s 2 -f 1500 -p 67 fresh
 digest fresh >fresh.sum
 
-cp fresh img
-start=${EPOCHREALTIME/./}
-assert_exit 0 "$E4OFFDEFRAG" -q img
-length=$((${EPOCHREALTIME/./} - start)) # microseconds
+# The shorter of two runs, as the first may be slower than any to come.
+length=60000000 # microseconds
+for i in 1 2; do
+	cp fresh img
+	start=${EPOCHREALTIME/./}
+	assert_exit 0 "$E4OFFDEFRAG" -q img
+	us=$((${EPOCHREALTIME/./} - start))
+	[ $us -ge $length ] || length=$us
+done
 
 # cancel SIGNAL ARGUMENT...
 # Sends the signal twice at a moment within the run. A moment that is too
@@ -40,13 +45,20 @@ cancel()
 		cmp fresh.sum img.sum || fail "SIG$signal changed the files"
 		[ $status = 0 ] || break
 	done
-	assert_eq 32 $status "exit status after SIG$signal"
+	assert_eq 32 $status "exit status after SIG$signal ($us of $length us)"
 	assert_eq 1 "$(grep -c '^e4offdefrag: Cancelled while' err)" \
 		"lines about SIG$signal"
 }
 
+# A run may end between the moment and the signal.
+is_stopped_or_over()
+{
+	is_stopped "$1" || ! grep -q '^State:.*[RSD] (' "/proc/$1/status"
+} 2>/dev/null
+
 # Stopped at any moment, and continued: nothing else happens.
 cp img done.img
+stops=0
 for ((i = 1; i <= 5; i++)); do
 	cp fresh img
 	"$E4OFFDEFRAG" -q img &
@@ -56,12 +68,14 @@ for ((i = 1; i <= 5; i++)); do
 	# The terminal's SIGTSTP has no effect on a process whose group has no
 	# parent that could continue it; both stop in the same way.
 	kill -TSTP $pid 2>/dev/null && kill -STOP $pid 2>/dev/null || break
-	wait_until is_stopped $pid
+	wait_until is_stopped_or_over $pid
+	! is_stopped $pid 2>/dev/null || stops=$((stops + 1))
 	sleep 0.1
-	kill -CONT $pid
+	kill -CONT $pid 2>/dev/null || :
 	wait $pid || fail "exit status $? after it was stopped"
 	cmp img done.img || fail "stopped and continued: another result"
 done
+[ $stops != 0 ] || fail "no run was stopped"
 
 cancel INT
 cancel HUP --json
