@@ -12,7 +12,9 @@
  *		  where it lets more of a larger one stay;
  *	compact	  files that are whole and in front stay, and those behind them
  *		  fill the holes; where too much finds none, all close up;
- *	optimize  all files in their order, directories first; where they are
+ *	optimize  all files in their order, directories at the front of their
+ *		  flex groups, or with INLINE at their places in the order, and
+ *		  then mapping blocks in front of what they map; where all are
  *		  nearly so, only fragmented files move, and as many from the
  *		  rear as it takes to close the holes.
  *
@@ -57,6 +59,7 @@
 
 #define E4DF_POLICY_CONVERT 0x1 /* block maps become extent trees */
 #define E4DF_POLICY_ORDERED 0x2 /* no journal: sectors switch one by one */
+#define E4DF_POLICY_INLINE  0x4 /* for E4DF_OPTIMIZE: directories among files */
 
 /* What a plan is for. */
 enum e4df_goal {

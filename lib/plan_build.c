@@ -55,15 +55,31 @@ static errcode_t find_tree(const struct batcher *b, blk64_t goal, __u32 *count,
 		       ENOSPC; /* not after the promise */
 }
 
+/*
+ * Where mapping blocks are wanted: behind the first run of data, or with
+ * directories inline in front of it, as a reader needs the first of them first,
+ * or nearly so.
+ */
+static blk64_t goal_of(const struct batcher *b, const struct file *f,
+		       __u32 count)
+{
+	blk64_t start = f->data ? f->v[0].pblk : 0;
+
+	if (b->policy->flags & E4DF_POLICY_INLINE)
+		return start > count ? start - count : 0;
+	return f->data ? start + f->v[0].len : 0;
+}
+
 /* Gives the file its mapping blocks, near its first data block. */
 static errcode_t take_tree(struct batcher *b, __u32 inode)
 {
 	struct file *f = &b->files[inode];
 	__u32 count = 0, done = 0;
 	size_t alloc = f->alloc;
-	blk64_t goal = f->data ? f->v[0].pblk + f->v[0].len : 0;
+	blk64_t goal;
 	errcode_t err = mapping_blocks(b, inode, &count);
 
+	goal = goal_of(b, f, count);
 	if (!err)
 		err = e4df_grow(&f->v, &alloc, (size_t)f->data + count,
 				sizeof(*f->v));

@@ -97,11 +97,11 @@ static errcode_t sort_out(struct closing *c, const __u32 *list, __u32 count)
 		if (!is_whole)
 			c->torn[c->torn_count++] = p;
 		else if (b->files[inode].ideal == 1 &&
-			 !layout_is_directory(b, inode))
+			 !layout_is_apart(b, inode))
 			c->rear[c->rear_count++] = p;
 		if (!err && is_whole)
 			err = add_extents(b, inode, &stay);
-		if (is_whole && !layout_is_directory(b, inode))
+		if (is_whole && !layout_is_apart(b, inode))
 			last = inode;
 	}
 	e4df_runs_sort(&stay);
@@ -154,11 +154,12 @@ static errcode_t put(struct trial *r, size_t i, blk64_t start)
 static int find_home(const struct trial *r, const struct piece *p, blk64_t *ret)
 {
 	const struct batcher *b = r->c->b;
+	blk64_t front = layout_is_inline(b) ? p->tree : 0, end;
 	const struct e4df_span *n;
-	blk64_t end;
 
-	*ret = p->start;
-	if (space_free_part(&r->holes, p->start, p->need) == p->need)
+	*ret = p->start - front;
+	if (p->start >= front &&
+	    space_free_part(&r->holes, *ret, p->need) == p->need)
 		return 1;
 	if (p->before == NOBODY)
 		return 0;

@@ -7,7 +7,7 @@
 #include "spans.h"
 
 #define NEAR_BYTES   (128 << 10) /* a reader's window: no seek within it */
-#define ORDERLY	     90		 /* percent of the files behind the last one */
+#define ORDERLY	     90		 /* percent of the files, or gaps, in order */
 #define LONG_BYTES   (1 << 20)	 /* of a free run */
 #define LONG_PERCENT 95		 /* of the free blocks in such runs */
 
@@ -133,9 +133,19 @@ int layout_compare(const void *a, const void *b)
 	return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-int layout_is_directory(const struct batcher *b, __u32 inode)
+static int is_directory(const struct batcher *b, __u32 inode)
 {
 	return e4df_map_inode(b->map, inode)->kind == E4DF_DIRECTORY;
+}
+
+int layout_is_inline(const struct batcher *b)
+{
+	return (b->policy->flags & E4DF_POLICY_INLINE) != 0;
+}
+
+int layout_is_apart(const struct batcher *b, __u32 inode)
+{
+	return is_directory(b, inode) && !layout_is_inline(b);
 }
 
 /* Directories to the front of their flex groups, in the sequence's order. */
@@ -149,7 +159,7 @@ static errcode_t place_directories(struct target *t, const struct batcher *b,
 	errcode_t err = dirs && group ? 0 : ENOMEM;
 
 	for (__u32 k = 0; k < count && !err; k++)
-		if (layout_is_directory(b, list[k]))
+		if (layout_is_apart(b, list[k]))
 			dirs[n++] = (struct layout_keyed){
 				flex_of(b, list[k]),
 				k,
@@ -171,7 +181,7 @@ static errcode_t place_directories(struct target *t, const struct batcher *b,
 	return err;
 }
 
-/* All files, directories first, the others in the sequence. */
+/* All files, directories that are apart first, the others in the sequence. */
 static errcode_t make_optimal(struct target *t, const struct batcher *b)
 {
 	struct e4df_runs taken = E4DF_RUNS_INIT, rest = E4DF_RUNS_INIT;
@@ -264,6 +274,32 @@ static int is_behind(const struct batcher *b, __u32 last, __u32 next)
 	return start <= end || start - end <= near;
 }
 
+/*
+ * Where directories come between two files of the sequence, do they lie there?
+ * This tells one way to lay them out from the other, as in the other one none
+ * of them does.
+ */
+static void measure_gaps(const struct batcher *b, const __u32 *list,
+			 __u32 count, struct layout_figures *f)
+{
+	int has_file = 0, has_dirs = 0, is_close = 1;
+
+	for (__u32 i = 0; i < count; i++) {
+		is_close &= !i || is_behind(b, list[i - 1], list[i]);
+		if (is_directory(b, list[i])) {
+			has_dirs = 1;
+			continue;
+		}
+		if (has_file && has_dirs) {
+			f->gaps++;
+			f->strays += is_close != layout_is_inline(b);
+		}
+		has_file = 1;
+		has_dirs = 0;
+		is_close = 1;
+	}
+}
+
 errcode_t layout_measure(const struct batcher *b, struct layout_figures *ret)
 {
 	blk64_t run = LONG_BYTES / b->geometry->block_size >> b->bits;
@@ -283,13 +319,14 @@ errcode_t layout_measure(const struct batcher *b, struct layout_figures *ret)
 			if (v[k].pblk + v[k].len > ret->end)
 				ret->end = v[k].pblk + v[k].len;
 		ret->excess += runs > f->ideal ? runs - f->ideal : 0;
-		if (layout_is_directory(b, list[i]))
+		if (layout_is_apart(b, list[i]))
 			continue;
 		ret->files++;
 		ret->jumps += last != UINT32_MAX &&
 			      !is_behind(b, last, list[i]);
 		last = list[i];
 	}
+	measure_gaps(b, list, count, ret);
 	for (n = e4df_spans_ceil(&b->space.free_at, 0); n;
 	     n = e4df_spans_next(&b->space.free_at, n))
 		ret->long_free += n->len >= run ? n->len : 0;
@@ -299,7 +336,8 @@ errcode_t layout_measure(const struct batcher *b, struct layout_figures *ret)
 
 int layout_is_orderly(const struct layout_figures *f)
 {
-	return f->jumps * 100 <= f->files * (100 - ORDERLY);
+	return f->jumps * 100 <= f->files * (100 - ORDERLY) &&
+	       f->strays * 100 <= f->gaps * (100 - ORDERLY);
 }
 
 int layout_is_gathered(const struct batcher *b, const struct layout_figures *f)
@@ -325,6 +363,11 @@ errcode_t layout_take_hole(struct e4df_spans *holes, blk64_t need,
 						    hole.len + need, 0, 0);
 }
 
+static __u64 disorder(const struct layout_figures *f)
+{
+	return f->jumps + f->strays;
+}
+
 int layout_is_better(const struct batcher *b, const struct layout_figures *a,
 		     const struct layout_figures *before)
 {
@@ -338,11 +381,11 @@ int layout_is_better(const struct batcher *b, const struct layout_figures *a,
 			a->excess + a->free_runs <
 				before->excess + before->free_runs);
 	if (!layout_is_orderly(before))
-		return a->jumps + a->excess + a->free_runs <
-		       before->jumps + before->excess + before->free_runs;
+		return disorder(a) + a->excess + a->free_runs <
+		       disorder(before) + before->excess + before->free_runs;
 	if (a->excess + a->free_runs != before->excess + before->free_runs)
 		return layout_is_orderly(a) &&
 		       a->excess + a->free_runs <
 			       before->excess + before->free_runs;
-	return a->jumps < before->jumps;
+	return disorder(a) < disorder(before);
 }

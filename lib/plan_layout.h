@@ -41,7 +41,7 @@ errcode_t target_add(struct target *t, __u32 inode, __u32 from, blk64_t start,
 		     __u32 len);
 /* Brings the slots into their order. */
 void target_sort(struct target *t);
-/* Gives the file a range for its data and the mapping blocks behind them. */
+/* Gives the file a range for its data and, behind or in front, its mapping. */
 errcode_t target_place(struct target *t, const struct batcher *b, __u32 inode,
 		       blk64_t start, __u32 tree);
 /* The slot that a block belongs to, by its dense position; NULL for none. */
@@ -151,7 +151,10 @@ errcode_t layout_take_hole(struct e4df_spans *holes, blk64_t need,
 errcode_t layout_make(struct target *t, const struct batcher *b,
 		      unsigned int flags);
 
-int layout_is_directory(const struct batcher *b, __u32 inode);
+/* Are directories at their places in the sequence? */
+int layout_is_inline(const struct batcher *b);
+/* Is it a directory, and these elsewhere than the sequence has them? */
+int layout_is_apart(const struct batcher *b, __u32 inode);
 /* The gap, in blocks, that a reader passes without a seek. */
 blk64_t layout_near(const struct batcher *b);
 /* Where a file's data end; it has some. */
@@ -159,8 +162,11 @@ blk64_t layout_end_of(const struct batcher *b, __u32 inode);
 
 /* A layout in figures. */
 struct layout_figures {
-	__u64 files;  /* in the sequence, without directories */
+	__u64 files;  /* in the sequence, without directories that are apart */
 	__u64 jumps;  /* of them not close behind the one before */
+	__u64 gaps;   /* between two files, where directories belong */
+	__u64 strays; /* of these: such as hold them if they are to be apart,
+		       * or do not if they are to be inline */
 	__u64 excess; /* runs */
 	__u64 free_runs;
 	blk64_t end;	   /* behind the last block that can move */

@@ -63,10 +63,12 @@ errcode_t target_place(struct target *t, const struct batcher *b, __u32 inode,
 		       blk64_t start, __u32 tree)
 {
 	__u32 blocks = b->files[inode].blocks;
-	errcode_t err = target_add(t, inode, 0, start, blocks);
+	__u32 front = layout_is_inline(b) ? tree : 0;
+	errcode_t err = target_add(t, inode, 0, start + front, blocks);
 
 	if (!err && tree)
-		err = target_add(t, inode, SLOT_TREE, start + blocks, tree);
+		err = target_add(t, inode, SLOT_TREE,
+				 front ? start : start + blocks, tree);
 	return err;
 }
 
@@ -270,11 +272,22 @@ static __u32 count_runs(const struct packer *p, blk64_t need)
 	return rest < need ? UINT32_MAX : runs;
 }
 
+/* Leaves room for its mapping blocks here, if there is any; else *ret stays. */
+static void skip_tree(struct packer *p, __u32 i, blk64_t *ret)
+{
+	if (!p->tree[i] || rest_of(p) < p->tree[i])
+		return;
+	*ret = p->at;
+	p->at += p->tree[i];
+}
+
 /* A file that no area holds: where it begins with the fewest runs. */
 static errcode_t put_large(struct packer *p, __u32 i)
 {
 	__u32 inode = p->files[i], blocks = p->b->files[inode].blocks;
 	__u32 ideal = p->b->files[inode].ideal, from = 0;
+	int is_inline = layout_is_inline(p->b);
+	blk64_t tree = UINT64_MAX;
 	struct packer try = *p;
 	errcode_t err = 0;
 
@@ -286,6 +299,10 @@ static errcode_t put_large(struct packer *p, __u32 i)
 			err = fill_rest(p, i + 1);
 			next_range(p);
 		}
+	if (is_inline)
+		skip_tree(p, i, &tree);
+	if (is_inline && !rest_of(p))
+		next_range(p);
 	while (from < blocks && rest_of(p) && !err) {
 		blk64_t len = rest_of(p);
 
@@ -297,11 +314,10 @@ static errcode_t put_large(struct packer *p, __u32 i)
 		if (!rest_of(p))
 			next_range(p);
 	}
-	if (!err && p->tree[i] && rest_of(p) >= p->tree[i]) {
-		err = target_add(p->target, inode, SLOT_TREE, p->at,
-				 p->tree[i]);
-		p->at += p->tree[i];
-	}
+	if (!is_inline)
+		skip_tree(p, i, &tree);
+	if (!err && tree != UINT64_MAX)
+		err = target_add(p->target, inode, SLOT_TREE, tree, p->tree[i]);
 	p->next[i] = i + 1;
 	return err;
 }

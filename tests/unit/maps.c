@@ -411,8 +411,10 @@ struct e4df_map *maps_drawn_shared(blk64_t blocks,
 			memset(d.is_used + e->pblk, 1, e->len);
 		}
 		assert_int_equal(e4df_map_add_inode(d.map, files->ino,
-						    E4DF_REGULAR, files->why,
-						    &index),
+						    files->ino < 12 ?
+							    E4DF_DIRECTORY :
+							    E4DF_REGULAR,
+						    files->why, &index),
 				 0);
 		assert_int_equal(
 			e4df_map_set_extents(d.map, index, files->extent,

@@ -31,8 +31,8 @@ struct e4df_map *maps_random(struct prng *rng,
 
 /*
  * A map with one group of `blocks` blocks of 4 KiB.  `files` ends with a
- * count of 0; extents with E4DF_EXTENT_TREE come behind the data.  All blocks
- * that are neither fixed nor a file's are free.
+ * count of 0; extents with E4DF_EXTENT_TREE come behind the data.  Inodes below
+ * 12 are directories.  All blocks that are neither fixed nor a file's are free.
  */
 struct maps_file {
 	ext2_ino_t ino;

@@ -238,6 +238,131 @@ static blk64_t end_of(const struct e4df_map *map)
 	return end;
 }
 
+enum {
+	DIRS = 11, /* inodes 1 to 11 */
+	EACH = 9,  /* files in each */
+};
+
+/* Directories, each of one block and in front of its files in the order. */
+struct forest {
+	struct maps_file files[DIRS + DIRS * EACH + 1];
+	uint32_t order[DIRS + DIRS * EACH];
+};
+
+/* Laid out by the block: nothing is where a reader wants it. */
+static struct e4df_map *draw_forest(struct forest *f)
+{
+	static const struct e4df_range fixed[] = { { 0, 10 } };
+	unsigned int n = 0;
+
+	for (uint32_t i = 0; i < DIRS + DIRS * EACH; i++) {
+		blk64_t place = 10 + 40 * (blk64_t)(i * 37 % 110);
+
+		f->files[i] = (struct maps_file){
+			.ino = 1 + i,
+			.why = E4DF_MOVABLE,
+			.count = 1,
+			.extent = { { place & E4DF_PBLK_MAX, 0, 0,
+				      i < DIRS ? 1 : 1 + i * 7 % 19 } },
+		};
+	}
+	f->files[DIRS + DIRS * EACH].count = 0;
+	for (uint32_t dir = 0; dir < DIRS; dir++) {
+		f->order[n++] = dir;
+		for (uint32_t i = 0; i < EACH; i++)
+			f->order[n++] = DIRS + dir * EACH + i;
+	}
+	return maps_drawn(4420, fixed, 1, f->files);
+}
+
+/* Directories that end where the next one of the order begins. */
+static unsigned int count_close(const struct e4df_map *map,
+				const struct forest *f)
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < DIRS; i++) {
+		const uint32_t *at = &f->order[(size_t)i * (EACH + 1)];
+
+		count += e4df_map_extents(map, at[0])->pblk + 1 ==
+			 e4df_map_extents(map, at[1])->pblk;
+	}
+	return count;
+}
+
+/*
+ * The map behind a run by that policy, after which nothing is left to do; it
+ * borrows from the one before.
+ */
+static struct e4df_map *lay_out(const struct e4df_map *map,
+				const struct forest *f, unsigned int flags,
+				blk64_t *copied)
+{
+	const struct e4df_policy policy = {
+		.goal = E4DF_OPTIMIZE,
+		.flags = flags,
+		.batch_blocks = 4096,
+		.log_blocks = 1000,
+		.order = f->order,
+		.order_count = DIRS + DIRS * EACH,
+	};
+	struct e4df_map *after = run(map, &policy, copied), *again;
+	blk64_t more;
+
+	again = run(after, &policy, &more);
+	assert_int_equal(more, 0);
+	e4df_map_free(again);
+	return after;
+}
+
+/*
+ * Directories are brought together, or to their files, also where all else is
+ * in order because they were laid out the other way.
+ */
+static void directories_switch(void **state)
+{
+	struct forest f;
+	struct e4df_map *map[5] = { draw_forest(&f) };
+	blk64_t copied;
+
+	(void)state;
+	for (unsigned int i = 1; i < 5; i++) {
+		unsigned int flags = i % 2 ? E4DF_POLICY_INLINE : 0;
+
+		map[i] = lay_out(map[i - 1], &f, flags, &copied);
+		assert_true(copied > 0);
+		assert_int_equal(count_close(map[i], &f), flags ? DIRS : 0);
+		for (uint32_t k = 0; k < DIRS && !flags; k++)
+			assert_int_equal(e4df_map_extents(map[i], k)->pblk,
+					 10 + k);
+	}
+	for (unsigned int i = 5; i; i--)
+		e4df_map_free(map[i - 1]);
+}
+
+/* For one directory that has grown not all files behind it move up. */
+static void stray_directory(void **state)
+{
+	static const struct e4df_range fixed[] = { { 0, 10 } };
+	struct forest f;
+	struct e4df_map *map = draw_forest(&f), *after, *other;
+	blk64_t copied;
+
+	(void)state;
+	after = lay_out(map, &f, E4DF_POLICY_INLINE, &copied);
+	for (uint32_t i = 0; i < DIRS + DIRS * EACH; i++)
+		f.files[i].extent[0] = *e4df_map_extents(after, i);
+	e4df_map_free(after);
+	e4df_map_free(map);
+	f.files[4].extent[0].pblk = 3000;
+	f.files[4].extent[0].len = 2;
+	map = maps_drawn(4420, fixed, 1, f.files);
+	other = lay_out(map, &f, E4DF_POLICY_INLINE, &copied);
+	assert_in_range(copied, 0, 100);
+	e4df_map_free(other);
+	e4df_map_free(map);
+}
+
 /* A case for --compact: areas, files, and the nearest end that there can be. */
 struct tight_case {
 	struct e4df_range fixed[6]; /* up to a length of 0 */
@@ -390,6 +515,8 @@ int main(void)
 		cmocka_unit_test(rest_in_order),
 		cmocka_unit_test(trees_settle),
 		cmocka_unit_test(little_changed),
+		cmocka_unit_test(directories_switch),
+		cmocka_unit_test(stray_directory),
 		cmocka_unit_test(ends_near),
 		cmocka_unit_test(large_stay),
 		cmocka_unit_test(little_effort),

@@ -118,6 +118,12 @@ static void set_optimize(struct e4df_policy *policy, struct loan *loan)
 	shuffle(policy, loan);
 }
 
+static void set_inline(struct e4df_policy *policy, struct loan *loan)
+{
+	set_optimize(policy, loan);
+	policy->flags |= E4DF_POLICY_INLINE;
+}
+
 static void set_compact(struct e4df_policy *policy, struct loan *loan)
 {
 	policy->goal = E4DF_COMPACT;
@@ -150,6 +156,7 @@ static const struct row rows[] = {
 	  ALL(SUM) | ALL(IDEAL) | ALL(KEEP), 60 },
 	{ "defrag, a list first", set_listed, ALL(REPEAT), 20 },
 	{ "optimize", set_optimize, ALL(REPEAT), 100 },
+	{ "optimize, directories inline", set_inline, ALL(REPEAT), 100 },
 	{ "compact", set_compact, ALL(REPEAT), 100 },
 };
 

@@ -315,6 +315,73 @@ static void displaced_xattr(void **state)
 		  "  gives 14+1\n");
 }
 
+/*
+ * Directories apart, and mapping blocks behind the data; or each directory in
+ * front of the file that comes next, and mapping blocks in front of the data.
+ */
+static void directories(void **state)
+{
+	static const struct e4df_range fixed[] = { { 0, 10 } };
+	static const struct maps_file files[] = {
+		{ 2, E4DF_MOVABLE, 1, { { 40, 0, 0, 2 } } },
+		{ 11, E4DF_MOVABLE, 1, { { 46, 0, 0, 1 } } },
+		{ 12,
+		  E4DF_MOVABLE,
+		  6,
+		  { { 30, 0, 0, 1 },
+		    { 31, 0, 2, 1 },
+		    { 32, 0, 4, 1 },
+		    { 33, 0, 6, 1 },
+		    { 34, 0, 8, 1 },
+		    { 50, E4DF_EXTENT_TREE, 0, 1 } } },
+		{ 13, E4DF_MOVABLE, 1, { { 24, 0, 0, 3 } } },
+		{ .count = 0 },
+	};
+	static const uint32_t order[] = { 0, 2, 1, 3 };
+	struct e4df_policy by = {
+		.goal = E4DF_OPTIMIZE,
+		.batch_blocks = 1000,
+		.log_blocks = 700,
+		.order = order,
+		.order_count = 4,
+	};
+
+	(void)state;
+	check_map(maps_drawn(60, fixed, 1, files), &by,
+		  "batch 1, copies 11\n"
+		  "  2: 0+2@10\n"
+		  "  11: 0+1@12\n"
+		  "  12: 0+1@13 2+1@14 4+1@15 6+1@16 8+1@17 0+1@18t\n"
+		  "  13: 0+3@19\n"
+		  "  move 40+2 to 10\n"
+		  "  move 46+1 to 12\n"
+		  "  move 30+1 to 13\n"
+		  "  move 31+1 to 14\n"
+		  "  move 32+1 to 15\n"
+		  "  move 33+1 to 16\n"
+		  "  move 34+1 to 17\n"
+		  "  move 24+3 to 19\n"
+		  "  takes 10+12\n"
+		  "  gives 24+3 30+5 40+2 46+1 50+1\n");
+	by.flags = E4DF_POLICY_INLINE;
+	check_map(maps_drawn(60, fixed, 1, files), &by,
+		  "batch 1, copies 11\n"
+		  "  2: 0+2@10\n"
+		  "  11: 0+1@18\n"
+		  "  12: 0+1@13 2+1@14 4+1@15 6+1@16 8+1@17 0+1@12t\n"
+		  "  13: 0+3@19\n"
+		  "  move 40+2 to 10\n"
+		  "  move 46+1 to 18\n"
+		  "  move 30+1 to 13\n"
+		  "  move 31+1 to 14\n"
+		  "  move 32+1 to 15\n"
+		  "  move 33+1 to 16\n"
+		  "  move 34+1 to 17\n"
+		  "  move 24+3 to 19\n"
+		  "  takes 10+12\n"
+		  "  gives 24+3 30+5 40+2 46+1 50+1\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +392,7 @@ int main(void)
 		cmocka_unit_test(in_place),
 		cmocka_unit_test(displaced_xattr),
 		cmocka_unit_test(near_its_inode),
+		cmocka_unit_test(directories),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
