@@ -330,9 +330,11 @@ static struct e4df_policy make_policy(const struct run *run)
 
 	return (struct e4df_policy){
 		.goal = o->goal,
-		.flags = (o->flags & E4DF_RUN_CONVERT ? E4DF_POLICY_CONVERT :
-							0U) |
-			 (run->journal ? 0U : E4DF_POLICY_ORDERED),
+		.flags =
+			(o->flags & E4DF_RUN_CONVERT ? E4DF_POLICY_CONVERT :
+						       0U) |
+			(o->flags & E4DF_RUN_INLINE ? E4DF_POLICY_INLINE : 0U) |
+			(run->journal ? 0U : E4DF_POLICY_ORDERED),
 		.batch_blocks = BATCH_BYTES / g->block_size,
 		.log_blocks = most_blocks(run),
 		.good_run = good_run(run),

@@ -33,6 +33,8 @@
 #define E4DF_RUN_MOVE_BOOT	0x20 /* below /boot with a boot sector */
 #define E4DF_RUN_CONVERT	0x40 /* block maps become extent trees */
 
+#define E4DF_RUN_INLINE 0x200 /* E4DF_OPTIMIZE: directories among files */
+
 enum e4df_phase {
 	E4DF_PHASE_OPEN = 1,
 	E4DF_PHASE_SCAN,

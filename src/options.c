@@ -27,6 +27,7 @@ enum {
 	KEY_GOOD_RUN,
 	KEY_OPTIMIZE,
 	KEY_SORT,
+	KEY_DIRECTORIES,
 	KEY_ORDER,
 	KEY_ORDER_AT,
 	KEY_COMPACT,
@@ -39,7 +40,7 @@ enum {
 };
 
 /* Of options that others need or exclude: beside OPTIONS_ while parsing. */
-#define SEEN	      0x1fff00U
+#define SEEN	      0x3fff00U
 #define SEEN_PATH     0x100
 #define SEEN_MIN      0x200
 #define SEEN_PERFECT  0x400
@@ -53,6 +54,7 @@ enum {
 #define SEEN_RATE     0x40000
 #define SEEN_MAX      0x80000
 #define SEEN_PLAN     0x100000 /* something that only a plan heeds */
+#define SEEN_DIRS     0x200000
 
 /* The one table behind parsing and --help. */
 static const struct row {
@@ -102,6 +104,8 @@ static const struct row {
 	  "put all files in order, and the free space together" },
 	{ KEY_SORT, "sort", "ORDER", 0, SEEN_SORT | SEEN_PLAN,
 	  "which order: readdir, name, inode, size or mtime" },
+	{ KEY_DIRECTORIES, "directories", "PLACE", 0, SEEN_DIRS | SEEN_PLAN,
+	  "where to put directories: together or inline" },
 	{ KEY_ORDER, "order", "FILE", 0, SEEN_ORDER | SEEN_PLAN,
 	  "put the files of this list first, in its order" },
 	{ KEY_ORDER_AT, "order-at", "PERCENT", 0, SEEN_ORDER_AT | SEEN_PLAN,
@@ -131,11 +135,12 @@ static const char usage[] =
 	"                   [-j journal] [-z undo_file] [--path=PATH]\n"
 	"                   [--exclude=GLOB] [--min-size=SIZE] [--min-runs=N]\n"
 	"                   [--compact] [--optimize] [--sort=ORDER]\n"
-	"                   [--order=FILE] [--order-at=PERCENT]\n"
-	"                   [--good-run=SIZE] [--perfect] [--max-write=SIZE]\n"
-	"                   [--time=SECONDS] [--memory=SIZE] [--rate=SIZE]\n"
-	"                   [--convert-extents] [--move-boot] [--move-immutable]\n"
-	"                   [--verify] [--json] device|image[?offset=N]\n";
+	"                   [--directories=PLACE] [--order=FILE]\n"
+	"                   [--order-at=PERCENT] [--good-run=SIZE] [--perfect]\n"
+	"                   [--max-write=SIZE] [--time=SECONDS] [--memory=SIZE]\n"
+	"                   [--rate=SIZE] [--convert-extents] [--move-boot]\n"
+	"                   [--move-immutable] [--verify] [--json]\n"
+	"                   device|image[?offset=N]\n";
 
 void options_print_help(FILE *out)
 {
@@ -269,6 +274,18 @@ static enum status parse_sort(enum e4df_sort *ret)
 			   optarg);
 }
 
+static enum status parse_directories(unsigned int *flags)
+{
+	*flags &= ~(unsigned int)E4DF_RUN_INLINE;
+	if (!strcmp(optarg, "inline"))
+		*flags |= E4DF_RUN_INLINE;
+	else if (strcmp(optarg, "together"))
+		return usage_error("--directories: '%s' is neither together "
+				   "nor inline",
+				   optarg);
+	return STATUS_DONE;
+}
+
 /* One more word; there are never more of them than arguments. */
 static enum status parse_word(const char *name, const char **list,
 			      size_t *count)
@@ -314,6 +331,8 @@ static enum status parse_value(const struct row *row, struct options *options)
 		return parse_bytes(row->name, 1, &run->good_run);
 	case KEY_SORT:
 		return parse_sort(&run->order.sort);
+	case KEY_DIRECTORIES:
+		return parse_directories(&run->flags);
 	case KEY_ORDER:
 		options->list_name = optarg;
 		return STATUS_DONE;
@@ -467,6 +486,8 @@ static enum status check_policy(const struct options *options)
 			return usage_error("%s", pairs[i].text);
 	if (seen & SEEN_SORT && !(seen & SEEN_OPTIMIZE))
 		return usage_error("--sort is for --optimize");
+	if (seen & SEEN_DIRS && !(seen & SEEN_OPTIMIZE))
+		return usage_error("--directories is for --optimize");
 	if (seen & SEEN_ORDER_AT && !(seen & SEEN_ORDER))
 		return usage_error("--order-at is for --order");
 	return STATUS_DONE;

@@ -70,6 +70,14 @@ done
 for sort in "" names READDIR 0; do
 	refused 16 "--sort: '$sort' is none of" --optimize "--sort=$sort" img
 done
+refused 16 "--directories is for --optimize" --directories=inline img
+refused 16 "--directories is for --optimize" --compact --directories=together img
+refused 16 "-c makes no plan" -c --directories=inline img
+for place in "" in INLINE inline, front; do
+	refused 16 "--directories: '$place' is neither together nor inline" \
+		--optimize "--directories=$place" img
+done
+refused 16 "--directories.*requires an argument" --optimize img --directories
 for n in "" -1 x 1.5 100 1k; do
 	refused 16 "--order-at: '$n' is not a number" --order=list \
 		"--order-at=$n" img
