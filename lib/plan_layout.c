@@ -285,11 +285,13 @@ static void measure_gaps(const struct batcher *b, const __u32 *list,
 	int has_file = 0, has_dirs = 0, is_close = 1;
 
 	for (__u32 i = 0; i < count; i++) {
-		is_close &= !i || is_behind(b, list[i - 1], list[i]);
-		if (is_directory(b, list[i])) {
-			has_dirs = 1;
+		int is_dir = is_directory(b, list[i]);
+
+		if (i && (is_dir || has_dirs))
+			is_close &= is_behind(b, list[i - 1], list[i]);
+		has_dirs |= is_dir;
+		if (is_dir)
 			continue;
-		}
 		if (has_file && has_dirs) {
 			f->gaps++;
 			f->strays += is_close != layout_is_inline(b);
