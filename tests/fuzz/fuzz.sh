@@ -86,7 +86,8 @@ leave_waiting()
 
 bases=(ext4 blocks4k plain groups ext3 ext2 bigalloc clusters quota inline new)
 modes=("" "" --optimize --compact --convert-extents "--perfect --move-immutable"
-	"--order=list --move-boot" "--exclude=*a* --sort=size --optimize")
+	"--order=list --move-boot" "--exclude=*a* --sort=size --optimize"
+	"--optimize --directories=inline")
 
 # ---- one seed
 
