@@ -14,7 +14,7 @@ mkimg img 1G
 mkdir mnt
 mount -o loop img mnt
 "$TOOLS/age" -s 1 mnt
-umount mnt
+unmount mnt
 cp img fresh
 
 files=$(breaks img | sort -u | wc -l)
