@@ -18,11 +18,12 @@ else
 	echo "recovered by e2fsck only, not by the kernel: $why"
 fi
 
-mkimg fresh 96M
-"$TOOLS/fragment" -s 5 -f 1500 -p 75 -k 12 -x fresh
+mkimg fresh 64M
+"$TOOLS/fragment" -s 5 -f 1000 -p 75 -k 12 -x fresh
 [ ! "$can_mount" ] || kernel_view fresh >kernel.fresh
 
 note_whole_run fresh
+[ "$(member whole.json steps_done)" -ge 8 ] || fail "too few steps"
 measure_run fresh -q
 RANDOM=1
 
