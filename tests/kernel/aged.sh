@@ -4,6 +4,7 @@
 # scattered thousands of files, and the free space as well, is brought to its
 # ideal. In less than 64 MiB of memory, 16 MiB of which are for copying.
 
+room=6144
 . "${0%/*}/../lib.sh"
 . "$srcdir/tests/layout.sh"
 
