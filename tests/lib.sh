@@ -19,6 +19,24 @@ export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 : "${TOOLS:=$PWD/tests/tools}"
 : "${E4OFFDEFRAG:=$PWD/e4offdefrag}"
 
+# Whole images are written, flushed and compared again and again: in memory, if
+# nobody says where and there is room: for two or three tests at a time, or for
+# the MiB that a test asks for as $room before it sources this file.
+has_room()
+{
+	local mib
+
+	[ -w /dev/shm ] || return 1
+	for mib in "$(df --output=avail -m /dev/shm | tail -n 1)" \
+		"$(awk '/^MemAvailable:/ { print int($2 / 1024) }' \
+			/proc/meminfo)"; do
+		[ "${mib:-0}" -ge "${room:-3072}" ] || return 1
+	done
+}
+
+if [ -z "${TMPDIR-}" ] && has_room; then
+	export TMPDIR=/dev/shm
+fi
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/e4offdefrag-test.XXXXXX")
 
 cleanup()
@@ -87,7 +105,7 @@ skip_without_mount()
 	mkdir -p "$probe.d"
 	mount -o loop,ro "$probe" "$probe.d" 2>/dev/null ||
 		skip "needs loop devices and an ext4 kernel"
-	umount "$probe.d"
+	unmount "$probe.d"
 	rm -r "$probe" "$probe.d"
 }
 
@@ -96,20 +114,29 @@ skip_without_mount()
 # that has copied the mount; the file system is clean only then.
 unmount()
 {
-	local loop
+	local loop file
 
 	loop=$(awk -v dir="$(realpath "$1")" '$5 == dir {
 		for (i = 6; $i != "-"; i++)
 			;
 		print $(i + 2)
 	}' /proc/self/mountinfo)
+	file=$(attached_to "$loop")
 	umount "$1"
-	wait_until not_attached "$loop"
+	wait_until not_attached "$loop" "$file"
 }
 
+# attached_to LOOP-DEVICE prints the file, if there is one.
+attached_to()
+{
+	losetup -n -O BACK-FILE "$1" 2>/dev/null || :
+}
+
+# not_attached LOOP-DEVICE FILE
+# Another test may have taken the device for a file of its own at once.
 not_attached()
 {
-	! losetup "$1" >/dev/null 2>&1
+	[ "$(attached_to "$1")" != "$2" ]
 }
 
 # attach LOSETUP-ARGUMENT... leaves the name of the loop device in $loop.
@@ -121,8 +148,11 @@ attach()
 # detach LOOP-DEVICE, and wait until it is
 detach()
 {
+	local file
+
+	file=$(attached_to "$1")
 	losetup -d "$1"
-	wait_until not_attached "$1"
+	wait_until not_attached "$1" "$file"
 }
 
 # ---- images
@@ -218,15 +248,16 @@ iotrap()
 
 # start_iotrap FILE [VARIABLE=VALUE...] COMMAND...
 # The same in the background, with its outputs in out and err: returns when
-# the target is locked, with the process in $pid. To look at the target itself
-# before would be in the way of the run.
+# the first read or write has begun, with the process in $pid. A run has its
+# locks by then; to open the target before could be in its way.
 start_iotrap()
 {
+	rm -f iotrap.begun
 	env LD_PRELOAD="$TOOLS/iotrap.so" IOTRAP_FILE="$1" \
-		IOTRAP_LOG=iotrap.log "${@:2}" >out 2>err &
+		IOTRAP_LOG=iotrap.log IOTRAP_MARK=iotrap.begun \
+		"${@:2}" >out 2>err &
 	pid=$!
-	wait_until grep -q "FLOCK.* $pid " /proc/locks
-	sleep 0.2
+	wait_until [ -e iotrap.begun ]
 }
 
 # ---- a run that is caught in the middle
@@ -280,12 +311,26 @@ hold_run()
 	rm -f held.fifo
 	mkfifo held.fifo
 	exec 8<>held.fifo
-	timeout 1 head -c 4194304 /dev/zero >&8 || :
+	dd if=/dev/zero of=held.fifo bs=4096 conv=notrunc oflag=nonblock \
+		status=none 2>/dev/null || : # until it is full
 	"$E4OFFDEFRAG" -C 8 "$@" >held.out 2>held.err &
 	held=$!
 	# Looking at the target itself could be in the way of the run.
-	wait_until grep -q "FLOCK.* $held " /proc/locks
-	sleep 0.2
+	wait_until is_held
+}
+
+# Locked, and in a call of the system on file descriptor 8. A kernel that does
+# not tell leaves only to wait for a while.
+is_held()
+{
+	local fd=''
+
+	grep -q "FLOCK.* $held " /proc/locks || return
+	if ! { read -r _ fd _ <"/proc/$held/syscall"; } 2>/dev/null; then
+		sleep 1
+		return 0
+	fi
+	[ "$fd" = 0x8 ]
 }
 
 # finish_run STATUS
@@ -300,6 +345,48 @@ finish_run()
 	[ "$got" = "$1" ] && return
 	cat held.err >&2
 	fail "exit status $got, not $1, of the run that was held"
+}
+
+# ---- a run that is struck at some moment
+
+# measure_run FRESH ARGUMENT...
+# Leaves in $length how many microseconds a run on img, a copy of that, takes:
+# the shorter of two, as the first one may be slower than any to come.
+measure_run()
+{
+	local fresh=$1 i start us
+
+	shift
+	length=
+	for i in 1 2; do
+		cp "$fresh" img
+		start=${EPOCHREALTIME/./}
+		assert_exit 0 "$E4OFFDEFRAG" "$@" img
+		us=$((${EPOCHREALTIME/./} - start))
+		[ "${length:-$us}" -lt $us ] || length=$us
+	done
+	last_miss='' misses=0
+}
+
+# nap MICROSECONDS
+nap()
+{
+	sleep "$(printf '%d.%06d' $(($1 / 1000000)) $(($1 % 1000000)))"
+}
+
+# missed early|late
+# A moment of $length was not within what was to be struck. Four times in a row
+# in the same way: runs have become slower, or faster, than they were.
+missed()
+{
+	[ "$1" = "$last_miss" ] || misses=0
+	last_miss=$1 misses=$((misses + 1))
+	[ $misses -ge 4 ] || return 0
+	misses=0
+	case $1 in
+	early) length=$((length * 3 / 2)) ;;
+	late) length=$((length * 2 / 3 + 1)) ;;
+	esac
 }
 
 # ---- what must be true
@@ -333,13 +420,14 @@ assert_exit()
 # a refusal reads: assert_unchanged IMAGE assert_exit 8 COMMAND...
 assert_unchanged()
 {
-	local image=$1 before after status=0
+	local image=$1 copy status=0
 
 	shift
-	before=$(sha256sum <"$image")
+	copy=$(mktemp "$tmp/unchanged.XXXXXX")
+	cp "$image" "$copy"
 	"$@" || status=$?
-	after=$(sha256sum <"$image")
-	[ "$before" = "$after" ] || fail "wrote to $image: $*"
+	cmp "$copy" "$image" || fail "wrote to $image: $*"
+	rm "$copy"
 	return $status
 }
 

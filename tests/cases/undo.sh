@@ -135,10 +135,7 @@ done
 # -- a signal: undone, or gone on with by the next run
 
 cp fresh-4k img
-start=${EPOCHREALTIME/./}
-assert_exit 0 "$E4OFFDEFRAG" -q -z undo img
-length=$((${EPOCHREALTIME/./} - start)) # microseconds
-rm undo
+measure_run fresh-4k -q
 
 # strike SIGNAL N: at a moment of the run that N draws. Leaves $status.
 strike()
@@ -149,7 +146,7 @@ strike()
 	cp fresh-4k img
 	"$E4OFFDEFRAG" -q -z undo img 2>err &
 	pid=$!
-	sleep "$(printf '%d.%06d' $((us / 1000000)) $((us % 1000000)))"
+	nap $us
 	kill -s "$1" $pid 2>/dev/null || :
 	status=0
 	{ wait $pid || status=$?; } 2>/dev/null
@@ -158,12 +155,17 @@ strike()
 cancelled=0
 for ((i = 0; i < 100 && cancelled < 5; i++)); do
 	strike INT $i
-	[ $status = 32 ] || continue
+	if [ $status = 0 ]; then
+		missed late
+		continue
+	fi
 	assert_clean img
 	if cmp -s img fresh-4k; then
+		missed early
 		no_undo_file "a run that was cancelled before it wrote"
 		continue
 	fi
+	[ $status = 32 ] || fail "exit status $status after SIGINT"
 	cancelled=$((cancelled + 1))
 	if ((cancelled % 2)); then
 		assert_exit 0 "$E4OFFDEFRAG" -z undo img
@@ -187,7 +189,13 @@ without_super()
 killed=0 forced=0 recovered=0
 for ((i = 0; i < 200 && killed < 10; i++)); do
 	strike KILL $i
-	[ $status = 137 ] && ! cmp -s img fresh-4k || continue
+	if [ $status = 0 ]; then
+		missed late
+		continue
+	elif cmp -s img fresh-4k; then
+		missed early
+		continue
+	fi
 	e2undo -h undo img >header 2>/dev/null || : # always 1
 	grep -q '^state:.*0x0$' header || continue
 	killed=$((killed + 1))

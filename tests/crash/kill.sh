@@ -18,40 +18,28 @@ else
 	echo "recovered by e2fsck only, not by the kernel: $why"
 fi
 
-mkimg fresh 96M
-"$TOOLS/fragment" -s 5 -f 1500 -p 75 -k 12 -x fresh
+mkimg fresh 64M
+"$TOOLS/fragment" -s 5 -f 1000 -p 75 -k 12 -x fresh
 [ ! "$can_mount" ] || kernel_view fresh >kernel.fresh
 
 note_whole_run fresh
-cp fresh img
-start=${EPOCHREALTIME/./}
-assert_exit 0 "$E4OFFDEFRAG" -q img
-length=$((${EPOCHREALTIME/./} - start)) # microseconds
-
-# A moment within the run, by the seed. The run may have become slower or
-# faster since it was measured: too early or too late moves the next ones.
+[ "$(member whole.json steps_done)" -ge 8 ] || fail "too few steps"
+measure_run fresh -q
 RANDOM=1
-shift_us=0
-draw()
-{
-	local us=$(((RANDOM << 15 | RANDOM) % length + shift_us))
-
-	delay=$(printf '%d.%06d' $((us / 1000000)) $((us % 1000000)))
-}
 
 # strike SIGNAL [OPTION...]
 # Starts a run on a copy of the image and sends the signal, and soon again, at
-# a random moment. Leaves the exit status in $status.
+# a random moment within the run. Leaves the exit status in $status.
 strike()
 {
 	local pid
 
-	draw
+	delay=$(((RANDOM << 15 | RANDOM) % length)) # microseconds
 	cp fresh img
 	# SIGHUP may be ignored here, and so would be there
 	env --default-signal=HUP "$E4OFFDEFRAG" -q "${@:2}" img 2>err &
 	pid=$!
-	sleep "$delay"
+	nap $delay
 	kill -s "$1" $pid 2>/dev/null || :
 	kill -s "$1" $pid 2>/dev/null || :
 	status=0
@@ -65,7 +53,7 @@ mount_it()
 	mount -o loop "$1" view
 	"$TOOLS/treesum" view >kernel.now
 	unmount view
-	assert_same kernel.fresh kernel.now "what the kernel shows after $delay s"
+	assert_same kernel.fresh kernel.now "what the kernel shows after $delay us"
 	! needs_recovery "$1" || fail "the kernel has not recovered it"
 	assert_clean "$1"
 }
@@ -79,27 +67,29 @@ recover()
 	"$@" "$image" >recover.out 2>&1 || status=$?
 	[ $status -le 1 ] || {
 		cat recover.out >&2
-		fail "status $status after $delay s: $*"
+		fail "status $status after $delay us: $*"
 	}
-	! needs_recovery "$image" || fail "not recovered after $delay s: $*"
+	! needs_recovery "$image" || fail "not recovered after $delay us: $*"
 }
 
-struck=0 untouched=0 halfway=0
+struck=0 untouched=0 halfway=0 over=0
 while [ $struck -lt $kills ] || [ $((halfway * 2)) -lt $kills ]; do
-	[ $((struck + untouched)) -lt $((kills * 4)) ] ||
+	[ $((struck + untouched + over)) -lt $((kills * 6)) ] ||
 		fail "$halfway of $struck kills hit the moves: too few"
 	strike KILL
+	if [ $status = 0 ]; then
+		over=$((over + 1))
+		missed late
+		continue
+	fi
+	assert_eq 137 $status "exit status after $delay us"
 	if cmp -s fresh img; then
 		untouched=$((untouched + 1))
-		shift_us=$((shift_us + length / 16))
+		missed early
 		continue
 	fi
 	struck=$((struck + 1))
-	if needs_recovery img; then
-		halfway=$((halfway + 1))
-	elif [ $shift_us -gt 0 ]; then
-		shift_us=$((shift_us - length / 16))
-	fi
+	! needs_recovery img || halfway=$((halfway + 1))
 	if [ "$can_mount" ]; then
 		cp img mounted
 		mount_it mounted
@@ -110,11 +100,11 @@ while [ $struck -lt $kills ] || [ $((halfway * 2)) -lt $kills ]; do
 	else
 		recover img e2fsck -y -E journal_only
 	fi
-	assert_intact img "after $delay s"
-	assert_resumes img "after $delay s"
+	assert_intact img "after $delay us"
+	assert_resumes img "after $delay us"
 done
 echo "kills in a run of $length us: $untouched before its first write," \
-	"$struck behind that, $halfway of them to be recovered"
+	"$struck behind that, $halfway of them to be recovered; $over too late"
 
 cancelled=0
 for ((i = 0; i < cancels; i++)); do
@@ -128,11 +118,11 @@ for ((i = 0; i < cancels; i++)); do
 	32) cancelled=$((cancelled + 1)) ;;
 	*) # before main() was ready for signals
 		[ $status -gt 128 ] && cmp -s fresh img ||
-			fail "exit status $status after a signal at $delay s" ;;
+			fail "exit status $status after a signal at $delay us" ;;
 	esac
 	! needs_recovery img || fail "a cancelled run left something to recover"
-	assert_intact img "after $delay s"
-	assert_resumes img "after $delay s"
+	assert_intact img "after $delay us"
+	assert_resumes img "after $delay us"
 done
 echo "$cancels signals: $cancelled runs cancelled"
 [ $cancelled -gt 0 ] || fail "no signal came in time"

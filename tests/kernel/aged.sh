@@ -4,6 +4,7 @@
 # scattered thousands of files, and the free space as well, is brought to its
 # ideal. In less than 64 MiB of memory, 16 MiB of which are for copying.
 
+room=6144
 . "${0%/*}/../lib.sh"
 . "$srcdir/tests/layout.sh"
 
@@ -14,7 +15,7 @@ mkimg img 1G
 mkdir mnt
 mount -o loop img mnt
 "$TOOLS/age" -s 1 mnt
-umount mnt
+unmount mnt
 cp img fresh
 
 files=$(breaks img | sort -u | wc -l)

@@ -62,7 +62,7 @@ one()
 	mount -o loop img mnt
 	"$TOOLS/age" -s "$size" -r 2 -m 4096 -e mnt
 	make_pair "$bs"
-	umount mnt
+	unmount mnt
 	assert_clean img
 	for name in unwritten punched comb; do
 		[ $cluster = 2 ] && [ $name != unwritten ] ||

@@ -71,15 +71,23 @@ gives_way()
 	cmp before img || fail "wrote to what is another's"
 }
 
-# The first wait: a number that may be a dead host's.
+# The first wait: a number that may be a dead host's, but that one counts on.
 looking()
 {
+	local i=16
+
 	cp ../fresh img
 	beneath '\x10\0\0\0'
 	start
-	sleep 2
-	take_over "$1" '\x11\0\0\0'
+	while kill -0 $pid 2>/dev/null; do
+		sleep 1
+		i=$((i + 1))
+		take_over "$1" "$(printf '\\x%x\\0\\0\\0' $i)"
+	done
 	gives_way "may be in use by"
+	{ cmp -l ../fresh img || :; } >changed
+	assert_eq "" "$(awk -v at=$mmp '$1 <= at || $1 > at + 1024' changed)" \
+		"what was written elsewhere"
 }
 
 # The second: the run has put a number of its own into the block.
@@ -88,20 +96,18 @@ taking()
 	cp ../fresh img
 	start
 	wait_until is_taken
-	sleep 2
 	take_over "$1" '\x33\0\0\0'
 	gives_way "may be in use by"
 }
 
-# In the middle, while one write follows the other: later than the interval
+# In the middle, when one write is to follow the other: later than the interval
 # behind the last look.
 moving()
 {
 	cp ../fresh img
-	start IOTRAP_WRITE_MS=300
-	wait_until needs_recovery img
-	kill -STOP $pid
+	start IOTRAP_STOP=1
 	wait_until is_stopped $pid
+	needs_recovery "$loop" || fail "not in the middle"
 	sleep 1.2
 	take_over "$1" '\x33\0\0\0'
 	kill -CONT $pid

@@ -16,7 +16,7 @@ need_cmd chattr e2fsprogs
 mounts()
 {
 	mkdir -p view
-	mount -o loop,ro "$1" view 2>/dev/null && umount view
+	mount -o loop,ro "$1" view 2>/dev/null && unmount view
 }
 
 # assert_run WHAT [IMAGE]
@@ -89,7 +89,7 @@ on_mount()
 	mkdir -p mnt
 	mount -o loop img mnt
 	"$@"
-	umount mnt
+	unmount mnt
 }
 
 # interleave FILE FILE COUNT: each grows by COUNT pieces, by turns.

@@ -13,7 +13,7 @@ view()
 {
 	mount -o loop,ro "$1" mnt
 	"$TOOLS/treesum" mnt
-	umount mnt
+	unmount mnt
 }
 
 mkdir mnt
@@ -35,7 +35,7 @@ for features in has_journal fast_commit orphan_file ^metadata_csum; do
 	sync
 	cp --sparse=always live crashed
 	exec 9>&-
-	umount mnt
+	unmount mnt
 
 	cp crashed img
 	e2fsck -p img >fsck.out 2>&1 || :

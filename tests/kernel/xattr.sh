@@ -58,7 +58,7 @@ one()
 		setfattr -n user.note -v "of $name" "$name"
 	done
 	cd ..
-	umount mnt
+	unmount mnt
 	assert_clean img
 	[ -z "${XATTR_KEEP-}" ] || cp img "$XATTR_KEEP.$bs"
 

@@ -8,10 +8,13 @@
  *	IOTRAP_FILE	the file or device; nothing is done to others
  *	IOTRAP_KILL=N	SIGKILL at the Nth write or flush, before it is done
  *	IOTRAP_HALF=1	... or when one half of that write is done
+ *	IOTRAP_STOP=N	SIGSTOP when the Nth write is done, from the first one
+ *			to the superblock on
  *	IOTRAP_TERM=N	SIGTERM before the Nth read, write or flush, twice
  *	IOTRAP_EIO=N	the Nth read fails
  *	IOTRAP_READ_MS	each read takes so long
  *	IOTRAP_WRITE_MS	each write takes so long
+ *	IOTRAP_MARK	a file to be made at the first read, write or flush
  *	IOTRAP_LOG	a file for one line at the end: reads, writes + flushes,
  *			what of both came after SIGTERM, and the advice on how
  *			the file is read that was given last (POSIX_FADV_)
@@ -27,9 +30,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#define SUPERBLOCK 1024 /* its offset */
+
 /* Of the file, flushes among the latter, by all threads. */
 static unsigned long reads, writes;
 static unsigned long all, late; /* of both; those after SIGTERM */
+static unsigned long marked;	/* writes since the superblock's */
 static int advice = POSIX_FADV_NORMAL;
 
 static unsigned long number(const char *name)
@@ -73,12 +79,24 @@ static unsigned long count(unsigned long *counter)
 	return __atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST);
 }
 
+/* For who waits until the file is open. */
+static void mark(void)
+{
+	const char *name = getenv("IOTRAP_MARK");
+	int fd = name ? open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Once for each operation that is counted; which one of its kind is it? */
 static unsigned long pass(unsigned long *counter)
 {
 	unsigned long term = number("IOTRAP_TERM"), n = count(&all);
 	unsigned long ret = count(counter);
 
+	if (n == 1)
+		mark();
 	if (term && n > term)
 		count(&late);
 	if (!term || n != term)
@@ -105,6 +123,9 @@ static ssize_t trap_write(int fd, const void *buf, size_t bytes, off64_t at,
 		raise(SIGKILL);
 	}
 	put = real(fd, buf, bytes, at);
+	if ((at == SUPERBLOCK || marked) &&
+	    count(&marked) == number("IOTRAP_STOP"))
+		kill(getpid(), SIGSTOP);
 	nap(number("IOTRAP_WRITE_MS"));
 	return put;
 }
