@@ -230,6 +230,8 @@ try_seed()
 	# Odd, but right again.
 	if [ $((draw >> 9 & 3)) = 0 ]; then
 		timeout -s KILL 60 e2fsck -fy damaged >repair.out 2>&1 || :
+		# it may have written far behind the end
+		truncate -s "$(stat -c %s "$tmp/$base")" damaged
 		echo "e2fsck -fy" >>what
 	fi
 	cp damaged img
