@@ -1,51 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "engine.h"
+#include "engine_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
-#include "commit.h"
 #include "e4df_err.h"
 #include "foresee.h"
 #include "left.h"
-#include "namespace.h"
-#include "plan.h"
 #include "scan.h"
 #include "unreadable.h"
-#include "update.h"
-#include "verify.h"
 
 #define BATCH_BYTES   (64 << 20) /* data of one change, about */
 #define ORDERED_BYTES (16 << 20) /* its metadata, without a log's limit */
-
-struct run {
-	/* Immutable. */
-	const struct e4df_options *options; /* (borrowed) */
-	struct e4df_sink *sink;		    /* (borrowed) */
-	struct timespec start;		    /* by the monotonic clock */
-	/* Mutable: what the phases make, in their order. */
-	struct e4df_volume *vol;      /* (owned) */
-	struct e4df_map *map;	      /* (owned) */
-	uint64_t scan_bytes;	      /* that reading it took */
-	struct e4df_namespace *names; /* (owned) NULL behind the plan */
-	__u32 *met;		      /* (owned) indices in readdir order */
-	__u32 met_count;
-	unsigned char *is_wanted; /* (owned) NULL if all are */
-	struct e4df_order order;
-	struct e4df_outcome *outcome; /* the caller's */
-	struct e4df_journal *journal; /* (owned) NULL: in order, without */
-	struct e4df_plan *plan;	      /* (owned) of what is still to do */
-	unsigned char *seen;	      /* (owned) SEEN_ of each inode */
-	struct e4df_digests *digests; /* (owned) before moving */
-	struct e4df_mover *mover;     /* (owned) while the batches are done */
-	uint64_t sample_bytes;	      /* read to measure a rate */
-	int has_begun;		      /* to write */
-};
-
-#define SEEN_DONE    0x1 /* changed by a batch that is done */
-#define SEEN_PLANNED 0x2 /* to be changed by the plan */
 
 /* Which runs a phase belongs to. */
 #define ALWAYS	    0x1
@@ -55,7 +21,6 @@ struct run {
 static errcode_t do_open(struct run *run);
 static errcode_t do_scan(struct run *run);
 static errcode_t do_plan(struct run *run);
-static errcode_t do_move(struct run *run);
 static errcode_t do_verify(struct run *run);
 
 static const struct phase {
@@ -67,19 +32,9 @@ static const struct phase {
 	{ E4DF_PHASE_OPEN, "opening the file system", ALWAYS, do_open },
 	{ E4DF_PHASE_SCAN, "scanning", ALWAYS, do_scan },
 	{ E4DF_PHASE_PLAN, "planning", WITH_PLAN, do_plan },
-	{ E4DF_PHASE_MOVE, "moving", WITH_WRITES, do_move },
+	{ E4DF_PHASE_MOVE, "moving", WITH_WRITES, engine_move },
 	{ E4DF_PHASE_VERIFY, "verifying", WITH_WRITES, do_verify },
 };
-
-/* Whole seconds since the start. */
-static uint64_t elapsed(const struct run *run)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)(now.tv_sec - run->start.tv_sec -
-			  (now.tv_nsec < run->start.tv_nsec));
-}
 
 static unsigned int wanted(const struct e4df_options *options)
 {
@@ -155,7 +110,7 @@ static void take_stats(const struct run *run, struct e4df_stats *stats)
 	e4df_left_count(&left, stats);
 }
 
-static void tell_skipped(struct run *run)
+void engine_tell_skipped(struct run *run)
 {
 	struct e4df_left left = left_now(run);
 
@@ -247,7 +202,7 @@ static errcode_t do_scan(struct run *run)
 	take_stats(run, &out->before);
 	out->after = out->before;
 	if (!(wanted(run->options) & WITH_PLAN))
-		tell_skipped(run);
+		engine_tell_skipped(run);
 	/* The directories are read once: now that it is known what to name. */
 	if (!run->names)
 		err = read_names(run);
@@ -296,7 +251,7 @@ static __u32 most_blocks(const struct run *run)
 			      ORDERED_BYTES / run->outcome->block_size;
 }
 
-static void mark_seen(struct run *run, const struct e4df_batch *batch,
+void engine_mark_seen(struct run *run, const struct e4df_batch *batch,
 		      unsigned char flag)
 {
 	for (size_t i = 0; i < batch->change_count; i++)
@@ -317,7 +272,8 @@ static void count_plan(struct run *run)
 	for (__u32 i = 0; i < count; i++)
 		run->seen[i] &= SEEN_DONE;
 	for (size_t i = 0; i < e4df_plan_count(run->plan); i++)
-		mark_seen(run, e4df_plan_batch(run->plan, i), SEEN_PLANNED);
+		engine_mark_seen(run, e4df_plan_batch(run->plan, i),
+				 SEEN_PLANNED);
 	for (__u32 i = 0; i < count; i++)
 		if (e4df_kind_is_file(e4df_map_inode(run->map, i)->kind))
 			out->planned_files += run->seen[i] != 0;
@@ -376,8 +332,7 @@ static errcode_t make_plan(struct run *run)
 	return 0;
 }
 
-/* The files with these blocks stay; the rest is planned anew. */
-static errcode_t plan_without(struct run *run, struct e4df_runs *bad)
+errcode_t engine_plan_without(struct run *run, struct e4df_runs *bad)
 {
 	errcode_t err = e4df_unreadable_pin(run->map, bad, run->sink);
 
@@ -409,8 +364,7 @@ static errcode_t estimate(struct run *run)
 	return err;
 }
 
-/* Where the run has come to, or would come; that cannot fail. */
-static void take_end(struct run *run)
+void engine_take_end(struct run *run)
 {
 	take_stats(run, &run->outcome->after);
 	e4df_readcost_take(run->map, run->met, run->met_count,
@@ -428,8 +382,8 @@ static errcode_t foresee(struct run *run)
 	if (err)
 		return err;
 	out->done_batches = out->planned_batches;
-	take_end(run);
-	tell_skipped(run);
+	engine_take_end(run);
+	engine_tell_skipped(run);
 	out->done_batches = 0;
 	return 0;
 }
@@ -456,149 +410,6 @@ static errcode_t do_plan(struct run *run)
 	if (err || wanted(run->options) & WITH_WRITES)
 		return err;
 	return foresee(run);
-}
-
-/* With digests; files that cannot be read are left out of the plan. */
-static errcode_t digest_plan(struct run *run)
-{
-	struct e4df_runs bad = E4DF_RUNS_INIT;
-	errcode_t err = 0;
-
-	if (!(run->options->flags & E4DF_RUN_VERIFY))
-		return 0;
-	if (!run->digests)
-		err = e4df_digests_new(&run->digests);
-	while (!err) {
-		err = e4df_digests_add(run->digests, run->vol, run->map,
-				       run->plan, &bad);
-		if (err != E4DF_ET_UNREADABLE)
-			break;
-		err = plan_without(run, &bad);
-	}
-	e4df_runs_free(&bad);
-	return err;
-}
-
-static errcode_t open_mover(struct run *run)
-{
-	return e4df_mover_new(run->vol, run->plan, run->options->memory,
-			      &run->mover);
-}
-
-/* CLEAN -> COPIED -> LOGGED -> COMMITTED -> CHECKPOINTED -> CLEAN */
-static errcode_t run_batch(struct run *run, size_t i, struct e4df_runs *bad)
-{
-	struct e4df_outcome *out = run->outcome;
-	const struct e4df_batch *batch = e4df_plan_batch(run->plan, i);
-	struct e4df_update update = { .mappings = NULL };
-	uint64_t done = out->moved_bytes;
-	errcode_t err = e4df_event_check(run->sink);
-
-	if (!err)
-		err = e4df_update_make(run->map, batch, &update);
-	if (!err)
-		err = e4df_map_prepare(run->map, &update);
-	if (!err)
-		err = e4df_mover_move(run->mover, i, &done, out->planned_bytes,
-				      bad);
-	if (!err)
-		err = e4df_commit(run->vol, run->journal, run->map, &update);
-	if (!err) {
-		e4df_map_apply(run->map, &update);
-		mark_seen(run, batch, SEEN_DONE);
-		out->moved_bytes = done;
-		out->done_batches++;
-	}
-	e4df_update_release(&update);
-	return err;
-}
-
-/* Is there no change that is begun and not finished? */
-static int is_settled(const struct run *run)
-{
-	if (e4df_gate_is_stopped(e4df_volume_gate(run->vol)))
-		return 0;
-	return !run->journal || e4df_journal_is_clean(run->journal);
-}
-
-static int is_time_over(const struct run *run)
-{
-	return run->options->flags & E4DF_RUN_TIMED &&
-	       elapsed(run) >= run->options->time;
-}
-
-/*
- * All batches, with a new plan after one whose data cannot all be read, and no
- * further when time is over.
- */
-static errcode_t run_plan(struct run *run)
-{
-	struct e4df_runs bad = E4DF_RUNS_INIT;
-	errcode_t err = open_mover(run);
-	size_t i = 0;
-
-	while (i < e4df_plan_count(run->plan) && !err) {
-		err = run_batch(run, i++, &bad);
-		if (!err && i < e4df_plan_count(run->plan) &&
-		    is_time_over(run)) {
-			run->outcome->stopped = E4DF_STOP_TIME;
-			run->outcome->stopped_seconds = elapsed(run);
-			break;
-		}
-		if (err != E4DF_ET_UNREADABLE)
-			continue;
-		e4df_mover_free(run->mover);
-		run->mover = NULL;
-		err = plan_without(run, &bad);
-		if (!err)
-			err = digest_plan(run);
-		if (!err)
-			err = open_mover(run);
-		i = 0;
-	}
-	e4df_mover_free(run->mover);
-	e4df_runs_free(&bad);
-	return err;
-}
-
-/*
- * However the batches ended: if the device still takes writes and no change is
- * half done, the file system is left clean.  Else recovery finishes what was
- * committed, and nothing refers to what was not.
- */
-static errcode_t run_batches(struct run *run)
-{
-	enum e4df_discipline discipline = run->journal ? E4DF_JOURNALED :
-							 E4DF_ORDERED;
-	errcode_t err, end = 0;
-
-	run->has_begun = 1;
-	err = e4df_volume_begin(run->vol, discipline);
-	if (!err && run->journal)
-		err = e4df_journal_start(run->journal);
-	if (!err)
-		err = run_plan(run);
-	if (is_settled(run)) {
-		if (run->journal)
-			end = e4df_journal_stop(run->journal);
-		if (!end)
-			end = e4df_volume_end(run->vol, discipline);
-	}
-	return err ? err : end;
-}
-
-static errcode_t do_move(struct run *run)
-{
-	errcode_t err = digest_plan(run);
-
-	if (err)
-		return err;
-	if (e4df_plan_count(run->plan))
-		err = run_batches(run);
-	take_end(run);
-	if (!err)
-		tell_skipped(run);
-	return err;
 }
 
 static errcode_t do_verify(struct run *run)

@@ -4,6 +4,7 @@
  *
  *	namespace.c		paths, and what they resolve to
  *	namespace_read.c	directories, in batches, in physical order
+ *	namespace_target.c	what an entry names
  *	namespace_hash.c	the order of readdir
  *	namespace_keep.c	what is kept of a batch
  *	namespace_walk.c	from the root down: patterns
@@ -79,6 +80,25 @@ ext2_ino_t e4df_namespace_ino(const struct e4df_namespace *ns, __u32 index);
 
 /* The index of the xattr block whose first owner is ino, or NOTHING. */
 __u32 e4df_namespace_xattr(const struct e4df_namespace *ns, ext2_ino_t ino);
+
+/* Finds what entries name, one after the other. */
+struct ns_finder {
+	/* Immutable. */
+	struct e4df_namespace *ns; /* (borrowed) gets those that are inlined */
+	ext2_filsys fs;		   /* (borrowed) */
+	const struct e4df_gate *gate; /* (borrowed) */
+	/* Mutable. */
+	struct e4df_spans inlined; /* (owned) within their inodes */
+	__u32 hint;		   /* the index that was found last */
+};
+
+/*
+ * The index of what an entry names: of the map, or behind it, or NOTHING.
+ * Returns ENOMEM or E4DF_ET_OVERFLOW.
+ */
+errcode_t e4df_namespace_target(struct ns_finder *f,
+				const struct ext2_dir_entry *dirent,
+				__u32 *target);
 
 /* An entry before its place is known. */
 struct ns_raw {

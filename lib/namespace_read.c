@@ -34,9 +34,8 @@ struct reader {
 	const struct e4df_sink *sink;
 	struct ns_wanted wanted;
 	/* Mutable. */
-	struct e4df_spans inlined; /* directories within their inodes */
-	char *buf;		   /* (owned) READ_BYTES or a block */
-	__u32 hint;		   /* the index that was found last */
+	struct ns_finder finder;
+	char *buf; /* (owned) READ_BYTES or a block */
 	/* What is read together. */
 	struct part *parts; /* (owned) */
 	size_t part_count, part_alloc;
@@ -46,110 +45,6 @@ struct reader {
 	struct e4df_crew *crew;	 /* (owned) that thread; NULL at first */
 	struct e4df_range ahead; /* to be announced, as one */
 };
-
-/*
- * The index of an inode number, as e4df_map_find() says.  Entries that follow
- * each other often name inodes that do, and as the map leaves some out, two
- * of them are no farther apart in it than their numbers are.
- */
-static __u32 find_index(struct reader *r, ext2_ino_t ino)
-{
-	const struct e4df_map *map = r->ns->map;
-	__u32 lo = 0, hi = r->ns->xattrs, end = hi, guess;
-	ext2_ino_t from;
-
-	if (!hi)
-		return r->ns->count;
-	from = e4df_map_inode(map, r->hint)->ino;
-	if (ino >= from) {
-		lo = r->hint;
-		if (ino - from < hi - lo)
-			hi = lo + (ino - from) + 1;
-	} else {
-		hi = r->hint;
-		if (from - ino < hi)
-			lo = hi - (from - ino);
-	}
-	/* where it is if none between is left out */
-	guess = ino >= from && hi > lo ? hi - 1 : lo;
-	if (e4df_map_inode(map, guess)->ino == ino)
-		lo = hi = guess;
-	while (lo < hi) {
-		__u32 mid = lo + (hi - lo) / 2;
-
-		if (e4df_map_inode(map, mid)->ino < ino)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == end || e4df_map_inode(map, lo)->ino != ino)
-		return r->ns->count;
-	r->hint = lo;
-	return lo;
-}
-
-/* Gives a directory within its inode an index, once. */
-static errcode_t add_inlined(struct reader *r, ext2_ino_t ino, __u32 *target)
-{
-	struct e4df_namespace *ns = r->ns;
-	const struct e4df_span *node = e4df_spans_floor(&r->inlined, ino);
-	__u32 k = (__u32)ns->inlined_count;
-	errcode_t err;
-
-	if (node && node->key == ino) {
-		*target = ns->count + node->owner;
-		return 0;
-	}
-	if (ns->count >= NONE - 1 - k)
-		return E4DF_ET_OVERFLOW;
-	err = e4df_grow(&ns->inlined, &ns->inlined_alloc, (size_t)k + 1,
-			sizeof(*ns->inlined));
-	if (!err)
-		err = e4df_spans_insert(&r->inlined, ino, 1, k, 0);
-	if (err)
-		return err;
-	ns->inlined[ns->inlined_count++] = ino;
-	*target = ns->count + k;
-	return 0;
-}
-
-/* What an inode number stands for that the map does not have. */
-static errcode_t look_aside(struct reader *r, ext2_ino_t ino, int may_be_dir,
-			    __u32 *target)
-{
-	struct ext2_inode inode;
-	errcode_t err;
-
-	if (may_be_dir && ext2fs_has_feature_inline_data(r->fs->super)) {
-		err = ext2fs_read_inode(r->fs, ino, &inode);
-		if (e4df_gate_cause(r->gate, err) == ENOMEM)
-			return ENOMEM;
-		if (!err && inode.i_links_count &&
-		    inode.i_flags & EXT4_INLINE_DATA_FL &&
-		    LINUX_S_ISDIR(inode.i_mode))
-			return add_inlined(r, ino, target);
-	}
-	*target = e4df_namespace_xattr(r->ns, ino);
-	return 0;
-}
-
-static errcode_t find_target(struct reader *r,
-			     const struct ext2_dir_entry *dirent, __u32 *target)
-{
-	int type = ext2fs_dirent_file_type(dirent);
-	__u32 index = find_index(r, dirent->inode);
-
-	if (index == r->ns->count)
-		return look_aside(
-			r, dirent->inode,
-			type == EXT2_FT_DIR ||
-				!ext2fs_has_feature_filetype(r->fs->super),
-			target);
-	*target = e4df_map_inode(r->ns->map, index)->kind == E4DF_INTERNAL ?
-			  E4DF_NAMESPACE_NOTHING :
-			  index;
-	return 0;
-}
 
 static errcode_t keep_raw_name(struct ns_batch *b, const char *name,
 			       unsigned int len, __u32 *at)
@@ -190,7 +85,7 @@ static errcode_t add_raw(struct reader *r, const struct ext2_dir_entry *dirent,
 
 	if (!dirent->inode || !len || is_dots(dirent->name, len))
 		return 0;
-	err = find_target(r, dirent, &raw.target);
+	err = e4df_namespace_target(&r->finder, dirent, &raw.target);
 	if (err)
 		return err;
 	if (raw.target == E4DF_NAMESPACE_NOTHING &&
@@ -597,7 +492,7 @@ static errcode_t read_all(struct reader *r)
 	err = e4df_grow(&r->ns->targets, &r->ns->entry_alloc, r->ns->count,
 			sizeof(*r->ns->targets));
 	if (!err)
-		err = find_target(r, &root, &r->ns->root);
+		err = e4df_namespace_target(&r->finder, &root, &r->ns->root);
 	if (!err)
 		err = read_mapped(r);
 	/* Of directories within their inodes more turn up on the way. */
@@ -613,7 +508,7 @@ static errcode_t read_all(struct reader *r)
 static void release(struct reader *r)
 {
 	e4df_crew_free(r->crew);
-	e4df_spans_free(&r->inlined);
+	e4df_spans_free(&r->finder.inlined);
 	free(r->buf);
 	free(r->parts);
 	for (int i = 0; i < 2; i++) {
@@ -636,12 +531,12 @@ errcode_t e4df_namespace_read(struct e4df_volume *vol,
 		.gate = e4df_volume_gate(vol),
 		.sink = e4df_volume_sink(vol),
 		.wanted = { wanted, wanted_count },
-		.inlined = E4DF_SPANS_INIT,
 	};
 	errcode_t err;
 
 	if (!ns)
 		return ENOMEM;
+	r.finder = (struct ns_finder){ .ns = ns, .fs = r.fs, .gate = r.gate };
 	r.batch = &r.batches[0];
 	r.sorted = &r.batches[1];
 	ns->vol = vol;

@@ -9,6 +9,7 @@
  *	plan_tight.c	which end is the nearest, and what is large there
  *	plan_close.c	for E4DF_OPTIMIZE: what is nearly in order, with less
  *	plan_sweep.c	the batches that lead there
+ *	plan_agenda.c	which slots are next
  *	plan_home.c	whether what is in the way can go to its own place
  *
  * Units are the batcher's.
@@ -97,6 +98,43 @@ int sweep_is_over(const struct batcher *b, const struct target *t);
 #define SWEEP_PATIENT 0x2
 errcode_t sweep_run(struct batcher *b, const struct target *t,
 		    unsigned int flags, int *is_done);
+
+/* plan_agenda.c */
+
+/* A slot that could be next, and what that costs. */
+struct choice {
+	blk64_t foreign; /* blocks in it that must go elsewhere */
+	blk64_t missing; /* of these, to no place of their own */
+	blk64_t len;
+	size_t todo; /* its index */
+	__u32 inode;
+};
+
+/* The slots that are not in place yet. */
+struct agenda {
+	const struct batcher *b;     /* (borrowed) */
+	const struct target *target; /* (borrowed) */
+	const struct slot **todo;    /* (owned) by place; NULL = done */
+	size_t todo_count;
+	size_t next;		     /* all before it are done */
+	struct choice *choices;	     /* (owned) */
+	size_t choice, choice_count; /* those before `choice` are taken */
+};
+
+/* Returns ENOMEM; to be released in any case. */
+errcode_t agenda_init(struct agenda *a, const struct batcher *b,
+		      const struct target *t);
+void agenda_release(struct agenda *a);
+/*
+ * Begins anew with what is not in place; mapping blocks only if they do not go
+ * there with their data.
+ */
+void agenda_fill(struct agenda *a);
+/*
+ * The next choice, as it is now; NULL if there is none.  With *may_list, which
+ * is cleared then, the choices may be compared anew for it.
+ */
+struct choice *agenda_next(struct agenda *a, int *may_list);
 
 /* plan_whole.c */
 

@@ -9,6 +9,7 @@
  *	plan_dense.c	positions in a file, without its holes
  *	plan_choose.c	choosing a place for a file
  *	plan_window.c	clearing it and moving in
+ *	plan_pass.c	that for one fragmented file after the other
  *	plan_gather.c	fewer free runs with few moves
  *	plan_xattr.c	what moving an xattr block takes
  *	plan_layout.h	target layouts, and getting there
@@ -285,6 +286,20 @@ int dense_is_in_place(const struct batcher *b, const struct e4df_span *n,
 		      __u32 inode, blk64_t from, blk64_t start);
 /* The index of the first extent that ends behind lblk; count if none does. */
 __u32 dense_extent(const struct e4df_extent *v, __u32 count, __u32 lblk);
+
+/* plan_pass.c */
+/* Runs beyond the ideal, of all movable files. */
+__u64 pass_excess(const struct batcher *b);
+/*
+ * One pass on `map`, which follows: the files that are to be improved, one
+ * after the other, with CHOOSE_ flags.  It counts only if it leaves fewer
+ * excess runs in all, so the passes come to an end; and no file in more pieces
+ * that was at its ideal, else it is made again without breaking up those files,
+ * and at last without breaking up any.
+ */
+errcode_t pass_run(struct e4df_plan *plan, struct e4df_map *map,
+		   const struct e4df_policy *policy, unsigned int flags,
+		   int *is_better);
 
 /* plan_xattr.c */
 /* Blocks that moving an xattr block changes: itself, its owners' tables. */

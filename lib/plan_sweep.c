@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "plan_layout.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "e4df_err.h"
-
-#define CHOICES	   65536 /* slots that are compared for a window */
-#define LIST_SHARE 16	 /* of them, after which they are compared anew */
 
 /*
  * A window is slots that are not in place yet.  Its ranges are reserved, what
@@ -17,27 +13,15 @@
 struct sweep {
 	struct batcher *b;
 	const struct target *target;
-	const struct slot **todo; /* (owned) by place; NULL = done */
-	size_t todo_count;
-	size_t next;	/* all before it are done */
+	struct agenda agenda;
 	size_t current; /* the slot that is begun, and how much of it */
 	__u32 skip;
-	struct choice *choices; /* (owned) CHOICES */
-	size_t choice, choice_count;
 	struct slot *window;
 	size_t window_count, window_alloc;
 	int must_close; /* before what is reserved can be written */
 	int is_stuck, is_over;
 	int is_patient; /* SWEEP_PATIENT */
 };
-
-static int compare_slots(const void *a, const void *b)
-{
-	const struct slot *x = *(const struct slot *const *)a;
-	const struct slot *y = *(const struct slot *const *)b;
-
-	return (x->start > y->start) - (x->start < y->start);
-}
 
 static int is_tree_in_place(const struct batcher *b, const struct slot *slot)
 {
@@ -100,54 +84,6 @@ static errcode_t make_room(struct sweep *s, __u32 inode, blk64_t copy,
 	return err;
 }
 
-/* Is the used range where the slot wants it? */
-static int is_at_home(const struct batcher *b, const struct slot *slot,
-		      const struct e4df_span *n)
-{
-	return slot->from != SLOT_TREE &&
-	       dense_is_in_place(b, n, slot->inode, slot->from, slot->start);
-}
-
-/* What a slot costs that could be next. */
-struct choice {
-	blk64_t foreign; /* blocks in it that must go elsewhere */
-	blk64_t missing; /* of these, to no place of their own */
-	blk64_t len;
-	size_t todo;
-	__u32 inode;
-};
-
-/*
- * Blocks in a slot that must go elsewhere; what is given up does already.
- * Returns whether the slot is in place.  As all slots are asked again and
- * again, in the order of their places, this looks at the space, in which the
- * next ones are close, and not at their files.
- */
-static int survey(const struct sweep *s, const struct slot *slot,
-		  struct choice *c)
-{
-	const struct batcher *b = s->b;
-	blk64_t at = slot->start, end = at + slot->len, home = 0;
-	const struct e4df_span *n = space_next(&b->space, at);
-
-	c->foreign = c->missing = 0;
-	while (n && n->key < end) {
-		blk64_t stop = n->key + n->len < end ? n->key + n->len : end;
-
-		if (at < n->key)
-			at = n->key;
-		if (is_at_home(b, slot, n)) {
-			home += stop - at;
-		} else if (n->owner != OWNER_PENDING) {
-			c->foreign += stop - at;
-			c->missing += home_missing(b, s->target, n, at, stop);
-		}
-		n = e4df_spans_next(&b->space.used, n);
-	}
-	return slot->from == SLOT_TREE ? is_tree_in_place(b, slot) :
-					 home == slot->len;
-}
-
 static errcode_t add_part(struct sweep *s, const struct slot *slot, __u32 skip,
 			  __u32 len)
 {
@@ -168,7 +104,7 @@ static errcode_t add_part(struct sweep *s, const struct slot *slot, __u32 skip,
 /* As much of a slot as there is room for; mapping blocks with the data. */
 static errcode_t add_slot(struct sweep *s, size_t i, blk64_t most, blk64_t *sum)
 {
-	const struct slot *slot = s->todo[i];
+	const struct slot *slot = s->agenda.todo[i];
 	const struct slot *tree =
 		target_find(s->target, slot->inode, SLOT_TREE);
 	blk64_t len = slot->len - s->skip;
@@ -184,85 +120,10 @@ static errcode_t add_slot(struct sweep *s, size_t i, blk64_t most, blk64_t *sum)
 		return err;
 	}
 	s->skip = 0;
-	s->todo[i] = NULL;
+	s->agenda.todo[i] = NULL;
 	if (!err && tree && slot != tree && slot + 1 == tree)
 		err = add_part(s, tree, 0, tree->len);
 	return err;
-}
-
-/*
- * The smallest share of blocks that would move twice, then of foreign ones;
- * where there are none by inode, as neighbours share the blocks that are
- * changed with them; then by place.
- */
-static int compare_choices(const void *a, const void *b)
-{
-	const struct choice *x = a, *y = b;
-	blk64_t p = x->missing * y->len, q = y->missing * x->len;
-
-	if (p == q) {
-		p = x->foreign * y->len;
-		q = y->foreign * x->len;
-	}
-	if (p != q)
-		return p < q ? -1 : 1;
-	if (!x->foreign && x->inode != y->inode)
-		return x->inode < y->inode ? -1 : 1;
-	return (x->todo > y->todo) - (x->todo < y->todo);
-}
-
-/* The next slots that are not in place, with what is in their way. */
-static void list_choices(struct sweep *s)
-{
-	size_t n = 0;
-
-	while (s->next < s->todo_count && !s->todo[s->next])
-		s->next++;
-	for (size_t i = s->next; i < s->todo_count && n < CHOICES; i++) {
-		const struct slot *slot = s->todo[i];
-		struct choice *c = &s->choices[n];
-
-		if (!slot)
-			continue;
-		if (survey(s, slot, c)) {
-			s->todo[i] = NULL;
-			continue;
-		}
-		c->len = slot->len;
-		c->todo = i;
-		c->inode = slot->inode;
-		n++;
-	}
-	if (n)
-		qsort(s->choices, n, sizeof(*s->choices), compare_choices);
-	s->choice_count = n;
-	s->choice = 0;
-}
-
-/*
- * The next choice, as it is now.  The list is made anew when a part of it is
- * used, not for each window: so all lists together grow with the slots.
- */
-static struct choice *next_choice(struct sweep *s, int *may_list)
-{
-	for (;;) {
-		while (s->choice < s->choice_count) {
-			struct choice *c = &s->choices[s->choice];
-			const struct slot *slot = s->todo[c->todo];
-
-			if (*may_list &&
-			    s->choice * LIST_SHARE > s->choice_count)
-				break;
-			if (slot && !survey(s, slot, c))
-				return c;
-			s->todo[c->todo] = NULL;
-			s->choice++;
-		}
-		if (!*may_list)
-			return NULL;
-		*may_list = 0;
-		list_choices(s);
-	}
 }
 
 /*
@@ -291,7 +152,8 @@ static errcode_t choose_window(struct sweep *s)
 	s->window_count = 0;
 	if (room && s->skip)
 		err = add_slot(s, s->current, room, &sum);
-	while (room && !err && !s->skip && (c = next_choice(s, &may_list))) {
+	while (room && !err && !s->skip &&
+	       (c = agenda_next(&s->agenda, &may_list))) {
 		blk64_t limit = c->foreign > room ? room : most;
 
 		if (!sum && c->foreign <= room)
@@ -306,7 +168,7 @@ static errcode_t choose_window(struct sweep *s)
 		foreign += c->foreign;
 		if (c->missing)
 			dirty += c->len;
-		s->choice++;
+		s->agenda.choice++;
 		err = add_slot(s, c->todo, limit, &sum);
 	}
 	s->is_over = !s->window_count;
@@ -615,25 +477,6 @@ static errcode_t run_windows(struct sweep *s)
 	return err;
 }
 
-/* What is not in place; a tree only if it does not go there with its data. */
-static void list_todo(struct sweep *s)
-{
-	const struct target *t = s->target;
-
-	s->todo_count = 0;
-	for (size_t i = 0; i < t->count; i++)
-		if (!sweep_is_in_place(s->b, &t->v[i]) &&
-		    (t->v[i].from != SLOT_TREE || !i ||
-		     t->v[i - 1].inode != t->v[i].inode ||
-		     sweep_is_in_place(s->b, &t->v[i - 1])))
-			s->todo[s->todo_count++] = &t->v[i];
-	if (s->todo_count)
-		qsort(s->todo, s->todo_count, sizeof(*s->todo), compare_slots);
-	s->next = s->skip = 0;
-	s->choice = s->choice_count = 0;
-	s->is_over = 0;
-}
-
 /*
  * A batch's mapping blocks get their places when it closes, one file after the
  * other, and one can come to where another one's were to be.  Those go around
@@ -646,10 +489,12 @@ static errcode_t run_rounds(struct sweep *s, unsigned int flags)
 
 	s->is_patient = (flags & SWEEP_PATIENT) != 0;
 	do {
-		list_todo(s);
-		if (!s->todo_count || s->todo_count >= before)
+		agenda_fill(&s->agenda);
+		if (!s->agenda.todo_count || s->agenda.todo_count >= before)
 			break;
-		before = s->todo_count;
+		before = s->agenda.todo_count;
+		s->skip = 0;
+		s->is_over = 0;
 		err = run_windows(s);
 		if (!err)
 			err = batcher_close(s->b);
@@ -661,17 +506,14 @@ errcode_t sweep_run(struct batcher *b, const struct target *t,
 		    unsigned int flags, int *is_done)
 {
 	struct sweep s = { .b = b, .target = t };
-	errcode_t err;
+	errcode_t err = agenda_init(&s.agenda, b, t);
 
-	s.todo = malloc((t->count + 1) * sizeof(*s.todo));
-	s.choices = malloc((t->count < CHOICES ? t->count + 1 : CHOICES) *
-			   sizeof(*s.choices));
-	err = s.todo && s.choices ? run_rounds(&s, flags) : ENOMEM;
+	if (!err)
+		err = run_rounds(&s, flags);
 	if (!err)
 		err = space_unreserve(&b->space); /* where it was stuck */
 	*is_done = !err && !s.is_stuck && sweep_is_over(b, t);
-	free(s.choices);
+	agenda_release(&s.agenda);
 	free(s.window);
-	free(s.todo);
 	return err;
 }

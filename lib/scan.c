@@ -76,11 +76,18 @@ static void release(struct scan *s)
 static errcode_t check_geometry(struct scan *s)
 {
 	const struct e4df_geometry *g = &s->geometry;
+	unsigned int clusters = s->fs->super->s_clusters_per_group;
 
 	if (g->cluster_bits && g->first_block)
 		return e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
 				       "the first cluster does not begin at "
 				       "block 0; run e2fsck -f first");
+	/* libext2fs shifts in 32 bits */
+	if ((blk64_t)clusters << g->cluster_bits != g->blocks_per_group)
+		return e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,
+				       "%u clusters per group are not %u "
+				       "blocks; run e2fsck -f first",
+				       clusters, g->blocks_per_group);
 	if (g->inodes_per_group <= g->block_size * 8)
 		return 0;
 	return e4df_event_fail(s->sink, E4DF_ET_INCONSISTENT,

@@ -400,6 +400,10 @@ static errcode_t load_all_keys(struct e4df_undo *undo, uint64_t size)
 	uint64_t left = undo->num_keys;
 	errcode_t err = 0;
 
+	/* where there are none yet, the first ones may be to come at the end */
+	if (undo->super_at < 1 || undo->keys_at <= undo->super_at ||
+	    undo->keys_at > blocks)
+		return refuse(undo, "is damaged");
 	undo->next = undo->keys_at;
 	while (left && !err) {
 		size_t count = keys_per_block(undo);

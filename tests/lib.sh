@@ -192,6 +192,14 @@ mkimg()
 	}
 }
 
+# mkfragmented IMAGE FILES [MKE2FS-OPTION...]
+# A file system of 24 MiB with so many of them.
+mkfragmented()
+{
+	mkimg "$1" 24M "${@:3}"
+	"$TOOLS/fragment" -s 7 -f "$2" -p 70 -m 1024 -k 4 "$1" >/dev/null
+}
+
 # poke FILE OFFSET BYTES
 # Writes bytes, which are given as to printf.
 poke()

@@ -8,16 +8,6 @@
 
 need_cmd debugfs e2fsprogs
 
-# fragmented IMAGE [MKE2FS-OPTION...]
-fragmented()
-{
-	local image=$1
-
-	shift
-	mkimg "$image" 24M "$@"
-	"$TOOLS/fragment" -s 7 -f 60 -p 70 -m 1024 -k 4 "$image" >/dev/null
-}
-
 # ordered IMAGE NOTE [OPTION...]
 # A whole run, which says why it does without; nothing but places changes.
 ordered()
@@ -38,19 +28,19 @@ ordered()
 
 for bs in 1024 4096; do
 	for features in metadata_csum ^metadata_csum,^uninit_bg uninit_bg; do
-		fragmented img -b $bs -O ^has_journal,$features
+		mkfragmented img 60 -b $bs -O ^has_journal,$features
 		ordered img "no internal journal"
 		assert_quiet img
 	done
 done
 
 # Inodes of two sectors: what changes of them is in the first.
-fragmented img -b 4096 -O ^has_journal -I 1024
+mkfragmented img 60 -b 4096 -O ^has_journal -I 1024
 ordered img "no internal journal"
 assert_quiet img
 
 # A journal of version 1, and one that claims to be short.
-fragmented img -b 1024 -J size=1
+mkfragmented img 60 -b 1024 -J size=1
 log=$(($(debugfs -R "bmap <8> 0" img 2>/dev/null) * 1024))
 cp img short
 poke img $((log + 4)) '\0\0\0\3'
@@ -64,7 +54,7 @@ ordered short "cannot be used (it is shorter than 1024 blocks)"
 
 # An external journal.
 mkimg log 4M -b 4096 -O journal_dev
-fragmented img -b 4096 -O ^has_journal
+mkfragmented img 60 -b 4096 -O ^has_journal
 fsdebug img "feature has_journal" "ssv journal_dev 0x0801" \
 	"ssv journal_uuid 5a3f6d70-1d2c-4e9b-8a51-0e4f0ff5e700" >/dev/null
 cp log log.before

@@ -475,6 +475,11 @@ check_clusters()
 
 	change "ssv first_data_block 1"
 	damaged "the first cluster does not begin at block 0"
+	# As many blocks, but for the bits above the 32nd.
+	n=$(look stats | sed -n 's/^Clusters per group: *//p')
+	n=$((n + (1 << 30)))
+	change "ssv clusters_per_group $n"
+	damaged "$n clusters per group are not"
 }
 
 # twin BLOCK TO: the same in another place

@@ -9,16 +9,6 @@ need_cmd e2undo e2fsprogs
 
 MIB=$((1 << 20))
 
-# fragmented IMAGE [MKE2FS-OPTION...]
-fragmented()
-{
-	local image=$1
-
-	shift
-	mkimg "$image" 24M "$@"
-	"$TOOLS/fragment" -s 7 -f 150 -p 70 -m 1024 -k 4 "$image" >/dev/null
-}
-
 # undone ORIGINAL IMAGE [E2UNDO-OPTION...]
 undone()
 {
@@ -71,7 +61,7 @@ with_mmp()
 	rm undo
 
 	# What another host may be using; and no room for the block itself.
-	fragmented img -b 4096 -O ^metadata_csum
+	mkfragmented img 150 -b 4096 -O ^metadata_csum
 	tune2fs -O mmp img >/dev/null
 	if [ "$has_small" ]; then
 		assert_unchanged img assert_exit 8 full_disk 4 -q img
@@ -87,8 +77,8 @@ with_mmp()
 
 full_disk 4 -V >/dev/null 2>&1 && has_small=yes || has_small=
 
-fragmented fresh-1k -b 1024
-fragmented fresh-4k -b 4096
+mkfragmented fresh-1k 150 -b 1024
+mkfragmented fresh-4k 150 -b 4096
 with_mmp &
 mmp=$!
 
@@ -97,7 +87,7 @@ mmp=$!
 for options in "-b 1024" "-b 4096" "-b 1024 -O ^metadata_csum,uninit_bg" \
 	"-b 4096 -O ^has_journal" "-b 2048 -O ^64bit,meta_bg,^resize_inode"; do
 	# shellcheck disable=SC2086
-	fragmented fresh $options
+	mkfragmented fresh 150 $options
 	cp fresh img
 	assert_exit 0 "$E4OFFDEFRAG" --json img
 	mv img want
@@ -303,7 +293,7 @@ cp fresh-4k img
 assert_exit 0 "$E4OFFDEFRAG" -z undo img
 assert_unchanged undo refused 8 "undo file undo was made for another block" \
 	fresh-1k undo
-fragmented other -b 4096 -L other
+mkfragmented other 150 -b 4096 -L other
 assert_unchanged undo refused 8 "undo file undo is of another" other undo
 tune2fs -L changed img >/dev/null
 assert_unchanged undo refused 8 "undo file undo is of another" img undo

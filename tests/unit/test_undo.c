@@ -252,21 +252,21 @@ static void test_full_keys(void **state)
 	}
 }
 
-/* What mke2fs has begun has larger blocks. */
-static void test_larger_blocks(void **state)
+/* A file of another tool that has saved nothing yet. */
+static void put_empty(const struct bench *b, unsigned int block_size,
+		      uint64_t super, uint64_t keys)
 {
-	struct bench *b = *state;
 	struct ext2_super_block sb;
 	struct undo_header h = {
-		.super_offset = 1,
-		.key_offset = 2,
-		.block_size = 4 * BS,
+		.super_offset = super,
+		.key_offset = keys,
+		.block_size = block_size,
 		.fs_block_size = BS,
 		.state = UNDO_FINISHED,
 		.compat = UNDO_HAS_FS_OFFSET,
 		.fs_offset = OFFSET,
 	};
-	int fd = open(b->path, O_RDWR | O_CREAT, 0600);
+	int fd = open(b->path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 
 	memcpy(h.magic, UNDO_MAGIC, sizeof(h.magic));
 	memcpy(&sb, b->before + OFFSET + SUPERBLOCK_OFFSET, sizeof(sb));
@@ -274,8 +274,18 @@ static void test_larger_blocks(void **state)
 	h.crc = crc(&h, offsetof(struct undo_header, crc));
 	sb.s_magic = (__u16)~sb.s_magic;
 	assert_int_equal(pwrite(fd, &h, sizeof(h), 0), sizeof(h));
-	assert_int_equal(pwrite(fd, &sb, sizeof(sb), 4 * BS), sizeof(sb));
+	assert_int_equal(pwrite(fd, &sb, sizeof(sb),
+				(off_t)(super * block_size)),
+			 sizeof(sb));
 	close(fd);
+}
+
+/* What mke2fs has begun has larger blocks. */
+static void test_larger_blocks(void **state)
+{
+	struct bench *b = *state;
+
+	put_empty(b, 4 * BS, 1, 2);
 	for (unsigned int i = 0; i < 3; i++) {
 		open_undo(b);
 		write_blocks(b, 10 + i, 3 + 3 * i);
@@ -427,6 +437,26 @@ static void test_refuses(void **state)
 	refused(b);
 }
 
+/* What is saved must not come to where the header or the superblock is. */
+static void test_no_keys(void **state)
+{
+	struct bench *b = *state;
+	static const uint64_t places[][2] = {
+		{ 1, 0 }, { 1, 1 },	     { 1, 3 },
+		{ 4, 2 }, { 1, 1ULL << 50 }, { 1, UINT64_MAX },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		put_empty(b, BS, places[i][0], places[i][1]);
+		refused(b);
+	}
+	put_empty(b, BS, 3, 4);
+	open_undo(b);
+	write_blocks(b, 30, 2);
+	close_undo(b);
+	assert_int_equal(check_undone(b), UNDO_FINISHED);
+}
+
 static void test_unfinished(void **state)
 {
 	struct bench *b = *state;
@@ -510,6 +540,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unreadable, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_refuses, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_keys, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfinished, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_places, setup, teardown),
