@@ -261,22 +261,32 @@ static __u64 count_excess(const struct batcher *b)
 	return sum;
 }
 
+/* Takes over so many batches, if it can. */
+static errcode_t add_batches(struct e4df_plan *plan, struct e4df_batch *v,
+			     size_t *count)
+{
+	errcode_t err = e4df_grow(&plan->batches, &plan->alloc,
+				  plan->count + *count, sizeof(*v));
+
+	if (err || !*count)
+		return err;
+	memcpy(plan->batches + plan->count, v, *count * sizeof(*v));
+	plan->count += *count;
+	*count = 0;
+	return 0;
+}
+
+errcode_t plan_append(struct e4df_plan *plan, struct e4df_plan *more)
+{
+	return add_batches(plan, more->batches, &more->count);
+}
+
 errcode_t plan_keep(struct e4df_plan *plan, struct batcher *b,
 		    struct e4df_map *map)
 {
-	errcode_t err = e4df_grow(&plan->batches, &plan->alloc,
-				  plan->count + b->batch_count,
-				  sizeof(*plan->batches));
+	errcode_t err = batcher_apply(b, map);
 
-	if (!err)
-		err = batcher_apply(b, map);
-	if (err)
-		return err;
-	memcpy(plan->batches + plan->count, b->batches,
-	       b->batch_count * sizeof(*plan->batches));
-	plan->count += b->batch_count;
-	b->batch_count = 0;
-	return 0;
+	return err ? err : add_batches(plan, b->batches, &b->batch_count);
 }
 
 /*
@@ -616,7 +626,7 @@ static errcode_t one_round(struct e4df_plan *plan, struct e4df_map **map,
 }
 
 errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
-		   struct e4df_plan **ret)
+		   struct e4df_plan **ret, struct e4df_map **after)
 {
 	struct e4df_plan *plan = calloc(1, sizeof(*plan));
 	struct e4df_policy units = *policy;
@@ -654,10 +664,12 @@ errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
 			err = gather_pass(plan, copy, &units, &gathered,
 					  &is_over);
 	}
-	e4df_map_free(copy);
-	if (err)
+	if (err) {
+		e4df_map_free(copy);
 		e4df_plan_free(plan);
-	else
+	} else {
 		*ret = plan;
+		*after = copy;
+	}
 	return err;
 }

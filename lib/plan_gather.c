@@ -118,7 +118,7 @@ static int find_piece(const struct gather *g, blk64_t at, struct piece *ret)
 		return 0;
 	f = &b->files[n->owner];
 	*ret = (struct piece){ .inode = n->owner };
-	if (f->dirty || !plan_is_wanted(b->policy, n->owner))
+	if (f->dirty)
 		return 0;
 	if (n->lblk == LBLK_TREE)
 		return 1;
