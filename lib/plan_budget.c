@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FEWER 4 /* times fewer blocks of files, where free runs became more */
+#define FEWER 2 /* times fewer blocks of files, where free runs became more */
 
 /* A fragmented file, for the question whether it is worth its bytes. */
 struct gain {

@@ -349,6 +349,7 @@ struct gathered {
  * each as a whole, until there are no more free runs than there may be.  It
  * counts only if there are fewer than before, and no file has more runs by it.
  * It can give others room, so unless *is_over the passes are to follow again.
+ * There may yet be too many then.
  */
 errcode_t gather_pass(struct e4df_plan *plan, struct e4df_map *map,
 		      const struct e4df_policy *policy,
