@@ -379,7 +379,9 @@ static errcode_t find_bad_tree(const struct batcher *b, __u32 *index)
 	errcode_t err = 0;
 
 	for (; *index < count; ++*index) {
-		if (e4df_map_inode(b->map, *index)->why == E4DF_MOVABLE)
+		if (e4df_map_inode(b->map, *index)->why == E4DF_MOVABLE &&
+		    (b->policy->flags & E4DF_POLICY_CONVERT ||
+		     plan_is_wanted(b->policy, *index)))
 			err = mapping_check(b, *index, &is_best);
 		if (err || !is_best)
 			break;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FEWER 2 /* times fewer blocks of files, where free runs became more */
+#define FEWER 2 /* times fewer blocks of files, for no more free runs */
 
 /* A fragmented file, for the question whether it is worth its bytes. */
 struct gain {
@@ -64,7 +64,10 @@ static void draft_release(struct draft *d)
 	*d = (struct draft){ .plan = NULL };
 }
 
-/* Does it copy no more, and leave no more free runs, than there may be? */
+/*
+ * Does it copy no more, and leave no more free runs, than there may be?  These
+ * do not count where it was asked for that files give up indirect blocks.
+ */
 static int is_within(const struct draft *d, const struct e4df_map *map,
 		     const struct e4df_policy *policy)
 {
@@ -72,6 +75,7 @@ static int is_within(const struct draft *d, const struct e4df_map *map,
 	    e4df_plan_copy_blocks(d->plan) > policy->max_blocks)
 		return 0;
 	return policy->goal != E4DF_DEFRAG ||
+	       policy->flags & E4DF_POLICY_CONVERT ||
 	       e4df_map_free_blocks(d->after)->count <=
 		       e4df_map_free_blocks(map)->count;
 }
