@@ -57,22 +57,32 @@ blk64_t e4df_plan_copy_blocks(const struct e4df_plan *plan)
 	return sum;
 }
 
+/* Takes over so many batches, if it can. */
+static errcode_t add_batches(struct e4df_plan *plan, struct e4df_batch *v,
+			     size_t *count)
+{
+	errcode_t err = e4df_grow(&plan->batches, &plan->alloc,
+				  plan->count + *count, sizeof(*v));
+
+	if (err || !*count)
+		return err;
+	memcpy(plan->batches + plan->count, v, *count * sizeof(*v));
+	plan->count += *count;
+	*count = 0;
+	return 0;
+}
+
+errcode_t plan_append(struct e4df_plan *plan, struct e4df_plan *more)
+{
+	return add_batches(plan, more->batches, &more->count);
+}
+
 errcode_t plan_keep(struct e4df_plan *plan, struct batcher *b,
 		    struct e4df_map *map)
 {
-	errcode_t err = e4df_grow(&plan->batches, &plan->alloc,
-				  plan->count + b->batch_count,
-				  sizeof(*plan->batches));
+	errcode_t err = batcher_apply(b, map);
 
-	if (!err)
-		err = batcher_apply(b, map);
-	if (err)
-		return err;
-	memcpy(plan->batches + plan->count, b->batches,
-	       b->batch_count * sizeof(*plan->batches));
-	plan->count += b->batch_count;
-	b->batch_count = 0;
-	return 0;
+	return err ? err : add_batches(plan, b->batches, &b->batch_count);
 }
 
 /*
@@ -87,7 +97,9 @@ static errcode_t find_bad_tree(const struct batcher *b, __u32 *index)
 	errcode_t err = 0;
 
 	for (; *index < count; ++*index) {
-		if (e4df_map_inode(b->map, *index)->why == E4DF_MOVABLE)
+		if (e4df_map_inode(b->map, *index)->why == E4DF_MOVABLE &&
+		    (b->policy->flags & E4DF_POLICY_CONVERT ||
+		     plan_is_wanted(b->policy, *index)))
 			err = mapping_check(b, *index, &is_best);
 		if (err || !is_best)
 			break;
@@ -334,7 +346,7 @@ static errcode_t one_round(struct e4df_plan *plan, struct e4df_map **map,
 }
 
 errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
-		   struct e4df_plan **ret)
+		   struct e4df_plan **ret, struct e4df_map **after)
 {
 	struct e4df_plan *plan = calloc(1, sizeof(*plan));
 	struct e4df_policy units = *policy;
@@ -372,10 +384,12 @@ errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
 			err = gather_pass(plan, copy, &units, &gathered,
 					  &is_over);
 	}
-	e4df_map_free(copy);
-	if (err)
+	if (err) {
+		e4df_map_free(copy);
 		e4df_plan_free(plan);
-	else
+	} else {
 		*ret = plan;
+		*after = copy;
+	}
 	return err;
 }

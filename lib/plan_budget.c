@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define FEWER 2		/* times fewer blocks of files, for no more free runs */
+#define ROOMY (1 << 20) /* bytes of a free run; such are no harm */
+
 /* A fragmented file, for the question whether it is worth its bytes. */
 struct gain {
 	__u32 excess, blocks, inode;
@@ -49,11 +52,54 @@ static errcode_t list_gains(const struct e4df_map *map,
 	return 0;
 }
 
+/* A plan that may be dropped yet, and where it leads. */
+struct draft {
+	struct e4df_plan *plan; /* (owned) */
+	struct e4df_map *after; /* (owned) */
+};
+
+static void draft_release(struct draft *d)
+{
+	e4df_plan_free(d->plan);
+	e4df_map_free(d->after);
+	*d = (struct draft){ .plan = NULL };
+}
+
+/*
+ * More free runs than there are may be left only while they are long in the
+ * mean.  So it is as strict as can be where little is free, or where it is in
+ * small pieces; and does not leave a file in pieces for the sake of a free run
+ * more where there are a few long ones.
+ */
+static blk64_t most_free_runs(const struct e4df_map *map)
+{
+	const struct e4df_runs *now = e4df_map_free_blocks(map);
+	blk64_t roomy = e4df_runs_blocks(now) /
+			(ROOMY / e4df_map_geometry(map)->block_size);
+
+	return roomy > now->count ? roomy : now->count;
+}
+
+/*
+ * Does it copy no more, and leave no more free runs, than there may be?  These
+ * do not count where it was asked for that files give up indirect blocks.
+ */
+static int is_within(const struct draft *d, const struct e4df_map *map,
+		     const struct e4df_policy *policy)
+{
+	if (policy->max_blocks &&
+	    e4df_plan_copy_blocks(d->plan) > policy->max_blocks)
+		return 0;
+	return policy->goal != E4DF_DEFRAG ||
+	       policy->flags & E4DF_POLICY_CONVERT ||
+	       e4df_map_free_blocks(d->after)->count <= most_free_runs(map);
+}
+
 /* Plans for those files only that are worth most, up to `most` blocks. */
 static errcode_t plan_best(const struct e4df_map *map,
 			   const struct e4df_policy *policy,
 			   const struct gain *gains, __u32 count, blk64_t most,
-			   struct e4df_plan **ret)
+			   struct draft *d)
 {
 	unsigned char *is_wanted = calloc((size_t)e4df_map_count(map) + 1, 1);
 	struct e4df_policy few = *policy;
@@ -68,19 +114,19 @@ static errcode_t plan_best(const struct e4df_map *map,
 		is_wanted[gains[i].inode] = 1;
 	}
 	few.is_wanted = is_wanted;
-	err = plan_all(map, &few, ret);
+	err = plan_all(map, &few, &d->plan, &d->after);
 	free(is_wanted);
 	return err;
 }
 
 /*
- * Within policy->max_blocks: so many files that the plan keeps to it, which is
- * known only when there is one.  So each run leaves all files whole that it
- * has begun with, and the next one goes on with the others.
+ * So few files that the plan keeps to its bounds, which is known only when
+ * there is one.  So each run leaves all files whole that it has begun with, and
+ * the next one goes on with the others.  At last only what a list asks for is
+ * left, which may cost free runs.
  */
-static errcode_t plan_within(const struct e4df_map *map,
-			     const struct e4df_policy *policy,
-			     struct e4df_plan **ret)
+static errcode_t plan_few(const struct e4df_map *map,
+			  const struct e4df_policy *policy, struct draft *d)
 {
 	struct gain *gains;
 	blk64_t most = policy->max_blocks;
@@ -89,36 +135,67 @@ static errcode_t plan_within(const struct e4df_map *map,
 
 	if (err)
 		return err;
+	for (__u32 i = 0; i < count && !policy->max_blocks; i++)
+		most += gains[i].blocks / FEWER;
 	for (;;) {
-		err = plan_best(map, policy, gains, count, most, ret);
-		if (err || e4df_plan_copy_blocks(*ret) <= policy->max_blocks)
+		draft_release(d);
+		err = plan_best(map, policy, gains, count, most, d);
+		if (err || !most ||
+		    (e4df_plan_count(d->plan) && is_within(d, map, policy)))
 			break;
-		if (!most) { /* not even what comes besides */
-			plan_drop(*ret, 0);
-			break;
-		}
-		e4df_plan_free(*ret);
-		most = most / 4 * 3;
+		most = policy->max_blocks ? most / 4 * 3 : most / FEWER;
 	}
 	free(gains);
+	if (!err && !is_within(d, map, policy) &&
+	    (policy->max_blocks || !policy->order_listed))
+		plan_drop(d->plan, 0);
 	return err;
 }
 
+/* *is_all: with nothing left out. */
+static errcode_t plan_within(const struct e4df_map *map,
+			     const struct e4df_policy *policy, struct draft *d,
+			     int *is_all)
+{
+	errcode_t err = plan_all(map, policy, &d->plan, &d->after);
+
+	*is_all = !err && is_within(d, map, policy);
+	return err || *is_all ? err : plan_few(map, policy, d);
+}
+
+/*
+ * What was left out for the sake of free runs may find room behind the rest.
+ * So it is planned anew from there, as by a second run, until nothing comes of
+ * it: then nothing comes of a second run either (P5).  Each time counts only by
+ * fewer excess runs, or mapping blocks, so there is an end.
+ */
 errcode_t e4df_plan_build(const struct e4df_map *map,
 			  const struct e4df_policy *policy,
 			  struct e4df_plan **ret)
 {
-	struct e4df_plan *plan;
-	errcode_t err = plan_all(map, policy, &plan);
+	struct draft all = { .plan = NULL }, more = { .plan = NULL };
+	int is_all = 0;
+	errcode_t err = plan_within(map, policy, &all, &is_all);
+	int is_over = is_all || policy->max_blocks;
 
-	if (!err && policy->max_blocks &&
-	    e4df_plan_copy_blocks(plan) > policy->max_blocks) {
-		e4df_plan_free(plan);
-		err = plan_within(map, policy, &plan);
+	if (!err && !is_all && policy->max_blocks)
+		plan_set_limited(all.plan);
+	if (!err && !e4df_plan_count(all.plan))
+		is_over = 1;
+	while (!err && !is_over) {
+		err = plan_within(all.after, policy, &more, &is_all);
+		is_over = is_all || err || !e4df_plan_count(more.plan);
 		if (!err)
-			plan_set_limited(plan);
+			err = plan_append(all.plan, more.plan);
+		e4df_map_free(all.after);
+		all.after = more.after;
+		more.after = NULL;
+		draft_release(&more);
 	}
-	if (!err)
-		*ret = plan;
+	if (!err) {
+		*ret = all.plan;
+		all.plan = NULL;
+	}
+	draft_release(&all);
 	return err;
 }

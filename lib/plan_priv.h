@@ -14,7 +14,7 @@
  *	plan_xattr.c	what moving an xattr block takes
  *	plan_layout.h	target layouts, and getting there
  *	plan.c		passes of all kinds, until none is better
- *	plan_budget.c	as much of it as may be written
+ *	plan_budget.c	as much of it as there may be
  *
  * With bigalloc all this counts in clusters, from when a batcher is made from
  * the map to when it closes a batch: only there are block extents turned into
@@ -122,9 +122,11 @@ struct batcher {
 };
 
 /* plan.c */
-/* Plans without a budget. */
+/* Plans without a budget.  *after is where that leads, and the caller's, too. */
 errcode_t plan_all(const struct e4df_map *map, const struct e4df_policy *policy,
-		   struct e4df_plan **ret);
+		   struct e4df_plan **ret, struct e4df_map **after);
+/* Moves all batches of a plan that is to follow behind this one's. */
+errcode_t plan_append(struct e4df_plan *plan, struct e4df_plan *more);
 /* It does not do all that there is to do. */
 void plan_set_limited(struct e4df_plan *plan);
 /* Is the inode to be improved? */
@@ -362,6 +364,7 @@ struct gathered {
  * each as a whole, until there are no more free runs than there may be.  It
  * counts only if there are fewer than before, and no file has more runs by it.
  * It can give others room, so unless *is_over the passes are to follow again.
+ * There may yet be too many then.
  */
 errcode_t gather_pass(struct e4df_plan *plan, struct e4df_map *map,
 		      const struct e4df_policy *policy,

@@ -235,26 +235,24 @@ static void in_place(void **state)
 static void near_its_inode(void **state)
 {
 	static const struct e4df_range fixed[] = { { 0, 20 },
-						   { 29, 29871 },
-						   { 29908, 4 },
-						   { 29914, 6 },
-						   { 29922, 78 } };
+						   { 29, 29869 },
+						   { 29910, 90 } };
 	static const struct maps_file files[] = {
 		{ 12,
 		  E4DF_MOVABLE,
 		  2,
-		  { { 29912, 0, 0, 2 }, { 29920, 0, 2, 2 } } },
+		  { { 29908, 0, 0, 2 }, { 29898, 0, 2, 2 } } },
 		{ .count = 0 },
 	};
 
 	(void)state;
-	check_text(30000, fixed, 5, files,
+	check_text(30000, fixed, 3, files,
 		   "batch 1, copies 4\n"
 		   "  12: 0+4@20\n"
-		   "  move 29912+2 to 20\n"
-		   "  move 29920+2 to 22\n"
+		   "  move 29908+2 to 20\n"
+		   "  move 29898+2 to 22\n"
 		   "  takes 20+4\n"
-		   "  gives 29912+2 29920+2\n");
+		   "  gives 29898+2 29908+2\n");
 }
 
 /*
