@@ -129,14 +129,18 @@ static errcode_t plan_few(const struct e4df_map *map,
 			  const struct e4df_policy *policy, struct draft *d)
 {
 	struct gain *gains;
-	blk64_t most = policy->max_blocks;
+	blk64_t most = 0;
 	__u32 count;
 	errcode_t err = list_gains(map, policy, &gains, &count);
 
 	if (err)
 		return err;
-	for (__u32 i = 0; i < count && !policy->max_blocks; i++)
-		most += gains[i].blocks / FEWER;
+	for (__u32 i = 0; i < count; i++)
+		most += gains[i].blocks;
+	if (!policy->max_blocks)
+		most /= FEWER;
+	else if (most > policy->max_blocks)
+		most = policy->max_blocks;
 	for (;;) {
 		draft_release(d);
 		err = plan_best(map, policy, gains, count, most, d);
