@@ -33,11 +33,12 @@
  * Where defrag would leave more free runs than there were, small runs of files
  * fill some of them or leave the place between two, each as a whole: with up to
  * 2 % of the blocks that are copied, or 1024 if that is more, and within
- * max_blocks.  Where that is not enough it is planned again for half of the
- * files, those that are worth most for their blocks, and so on; then anew from
- * there.  So there are never more, unless they are 1 MiB and longer in the mean,
- * but for what a list takes, and with E4DF_POLICY_CONVERT.  A plan that leaves
- * no more anyway is not changed.
+ * max_blocks.  That is enough for file systems in use; it need not be for a map
+ * of nothing but odd ends.  Where less than 5 % is free such a plan is made again
+ * for half of the files, those that are worth most for their blocks, and so on,
+ * and then anew from there: so there are never more, but for what a list takes,
+ * and with E4DF_POLICY_CONVERT.  A plan that leaves no more of them anyway is not
+ * changed.
  *
  * An xattr block is never fragmented, and only moves out of the way.  One
  * whose owners cannot all switch to a new place at once stays.

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FEWER 2		/* times fewer blocks of files, for no more free runs */
-#define ROOMY (1 << 20) /* bytes of a free run; such are no harm */
+#define FEWER 2	 /* times fewer blocks of files, for no more free runs */
+#define FULL  20 /* nearly full: less than one in so many blocks is free */
 
 /* A fragmented file, for the question whether it is worth its bytes. */
 struct gain {
@@ -66,18 +66,17 @@ static void draft_release(struct draft *d)
 }
 
 /*
- * More free runs than there are may be left only while they are long in the
- * mean.  So it is as strict as can be where little is free, or where it is in
- * small pieces; and does not leave a file in pieces for the sake of a free run
- * more where there are a few long ones.
+ * Where nearly all is full there may not be more free runs than there are.
+ * Elsewhere no file is left in pieces for the sake of a free run; and what was
+ * cut short can always be finished, though it may have fewer of them now than
+ * it ends with.
  */
-static blk64_t most_free_runs(const struct e4df_map *map)
+static size_t most_free_runs(const struct e4df_map *map)
 {
 	const struct e4df_runs *now = e4df_map_free_blocks(map);
-	blk64_t roomy = e4df_runs_blocks(now) /
-			(ROOMY / e4df_map_geometry(map)->block_size);
+	blk64_t blocks = e4df_map_geometry(map)->blocks;
 
-	return roomy > now->count ? roomy : now->count;
+	return e4df_runs_blocks(now) * FULL < blocks ? now->count : SIZE_MAX;
 }
 
 /*

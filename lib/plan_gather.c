@@ -533,9 +533,8 @@ static blk64_t find_limit(const struct e4df_plan *plan,
 /*
  * Where there are not too many free runs nothing is done, and so a plan that
  * keeps to that anyway stays as it is.  Nor does it begin anew where nothing
- * has changed, or where this was not enough: what follows would not mend that.
- * As each time that it counts there are fewer free runs, and in between fewer
- * excess runs, there is an end even without TIMES.
+ * has changed, and as each time that it counts there are fewer free runs, and
+ * in between fewer excess runs, there is an end even without TIMES.
  */
 errcode_t gather_pass(struct e4df_plan *plan, struct e4df_map *map,
 		      const struct e4df_policy *policy,
@@ -555,9 +554,9 @@ errcode_t gather_pass(struct e4df_plan *plan, struct e4df_map *map,
 	before = left >>= b.bits;
 	if (!err)
 		err = run(&b, gathered->most, &left);
-	*is_over = b.space.free_at.count > gathered->most;
+	*is_over = !b.batch_count || b.space.free_at.count >= runs;
 	gathered->times++;
-	if (!err && b.batch_count && b.space.free_at.count < runs) {
+	if (!err && !*is_over) {
 		gathered->blocks += (before - left) << b.bits;
 		err = plan_keep(plan, &b, map);
 	}

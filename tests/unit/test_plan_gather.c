@@ -130,7 +130,7 @@ static void keeps_to_policy(void **state)
 	assert_int_equal(check(draw(121, 122, E4DF_MOVABLE), &policy, 0), 70);
 }
 
-/* Free runs of 1 MiB and more in the mean are no reason to leave it torn. */
+/* Where more is free, free runs are no reason to leave it torn. */
 static void spares_room(void **state)
 {
 	struct e4df_policy policy = defrag();
