@@ -168,10 +168,10 @@ static blk64_t rest_of(const struct packer *p)
 	return p->range < p->ranges->count ? r->start + r->len - p->at : 0;
 }
 
+/* Behind the last one there is no other, and no rest. */
 static void next_range(struct packer *p)
 {
-	p->range++;
-	if (p->range < p->ranges->count)
+	if (p->range < p->ranges->count && ++p->range < p->ranges->count)
 		p->at = p->ranges->v[p->range].start;
 }
 

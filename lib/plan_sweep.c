@@ -198,6 +198,8 @@ static errcode_t reserve(struct sweep *s, blk64_t at, blk64_t end)
 		if (b->space.free_blocks < b->promised + (stop - at)) {
 			err = close_batch(s);
 			/* its mapping blocks may be here now */
+			if (space_owner(&b->space, at))
+				continue;
 			n = e4df_spans_ceil(&b->space.used, at);
 			if (n && n->key < stop)
 				stop = n->key;
