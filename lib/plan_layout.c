@@ -328,7 +328,8 @@ errcode_t layout_measure(const struct batcher *b, struct layout_figures *ret)
 			      !is_behind(b, last, list[i]);
 		last = list[i];
 	}
-	measure_gaps(b, list, count, ret);
+	if (b->policy->goal == E4DF_OPTIMIZE)
+		measure_gaps(b, list, count, ret);
 	for (n = e4df_spans_ceil(&b->space.free_at, 0); n;
 	     n = e4df_spans_next(&b->space.free_at, n))
 		ret->long_free += n->len >= run ? n->len : 0;

@@ -200,8 +200,9 @@ blk64_t layout_end_of(const struct batcher *b, __u32 inode);
 
 /* A layout in figures. */
 struct layout_figures {
-	__u64 files;  /* in the sequence, without directories that are apart */
-	__u64 jumps;  /* of them not close behind the one before */
+	__u64 files; /* in the sequence, without directories that are apart */
+	__u64 jumps; /* of them not close behind the one before */
+	/* For E4DF_OPTIMIZE, else 0. */
 	__u64 gaps;   /* between two files, where directories belong */
 	__u64 strays; /* of these: such as hold them if they are to be apart,
 		       * or do not if they are to be inline */
