@@ -282,6 +282,12 @@ wait_until()
 	fail "waited in vain for: $*"
 }
 
+# is_locked PROCESS: it holds the lock on its target
+is_locked()
+{
+	grep -q "FLOCK.* $1 " /proc/locks
+}
+
 # is_stopped PROCESS: by a signal
 is_stopped()
 {
@@ -333,7 +339,7 @@ is_held()
 {
 	local fd=''
 
-	grep -q "FLOCK.* $held " /proc/locks || return
+	is_locked "$held" || return
 	if ! { read -r _ fd _ <"/proc/$held/syscall"; } 2>/dev/null; then
 		sleep 1
 		return 0

@@ -130,11 +130,6 @@ in_use()
 	without_mmp img | cmp before - || fail "wrote to what is in use"
 }
 
-is_locked()
-{
-	grep -q "FLOCK.* $1 " /proc/locks
-}
-
 is_over()
 {
 	! kill -0 "$1" 2>/dev/null
