@@ -6,13 +6,7 @@
 #include <ext2fs/ext2fs.h>
 #include <ext2fs/ext3_extents.h>
 
-#include "../tools/tool.h"
-
-static void must(errcode_t err, const char *image)
-{
-	if (err)
-		die("%s: %s", image, error_message(err));
-}
+#include "../tools/must.h"
 
 static ext2_filsys open_image(const char *image)
 {

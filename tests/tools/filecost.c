@@ -9,17 +9,11 @@
  * mapping blocks: for a reader that has all names in memory.
  */
 #include "e4df_err.h"
+#include "must.h"
 #include "namespace.h"
 #include "readcost.h"
 #include "scan.h"
-#include "tool.h"
 #include "volume.h"
-
-static void must(errcode_t err, const char *what)
-{
-	if (err)
-		die("%s: %s", what, error_message(err));
-}
 
 int main(int argc, char **argv)
 {

@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <ext2fs/ext2fs.h>
 
-#include "tool.h"
+#include "must.h"
 
 #define MAGIC UINT32_C(0xc03b3998)
 
@@ -55,12 +55,6 @@ struct journal {
 	blk64_t blk;
 	__u32 *word; /* owned, one block */
 };
-
-static void must(errcode_t err, const char *what)
-{
-	if (err)
-		die("%s: %s", what, error_message(err));
-}
 
 static __u32 get(const struct journal *j, int word)
 {

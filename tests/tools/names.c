@@ -20,10 +20,10 @@
 #include <sys/stat.h>
 
 #include "e4df_err.h"
+#include "must.h"
 #include "namespace.h"
 #include "prng.h"
 #include "scan.h"
-#include "tool.h"
 #include "volume.h"
 
 enum {
@@ -31,12 +31,6 @@ enum {
 	TRIES = 6000000, /* names among which some are tied */
 	TIED_DIGITS = 8,
 };
-
-static void must(errcode_t err, const char *what)
-{
-	if (err)
-		die("%s: %s", what, error_message(err));
-}
 
 static void print_computed(const char *image)
 {

@@ -28,7 +28,7 @@
 #include <ext2fs/ext2fs.h>
 #include <ext2fs/ext3_extents.h>
 
-#include "tool.h"
+#include "must.h"
 
 enum {
 	READ_MAX = 1 << 20,
@@ -63,12 +63,6 @@ struct lister {
 	struct ranges ranges; /* in any order, some twice */
 	bool with_directories;
 };
-
-static void must(errcode_t err, const char *what)
-{
-	if (err)
-		die("%s: %s", what, error_message(err));
-}
 
 static void list_group(struct lister *l, dgrp_t g)
 {

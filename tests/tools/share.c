@@ -20,8 +20,8 @@
 #include <ext2fs/ext2fs.h>
 #include <ext2fs/ext2_ext_attr.h>
 
+#include "must.h"
 #include "prng.h"
-#include "tool.h"
 
 #define NAME_INDEX_TRUSTED 4 /* which symlinks and pipes may have, too */
 
@@ -37,12 +37,6 @@ struct sharer {
 	size_t count;
 	size_t used;
 };
-
-static void must(errcode_t err, const char *what)
-{
-	if (err)
-		die("%s: %s", what, error_message(err));
-}
 
 static void list_inodes(struct sharer *s)
 {
